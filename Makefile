@@ -1,0 +1,50 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CHAPTERS = $(wildcard chapters/*.ipynb)
+
+.PHONY: help book test lint serve lab bench execute lock clean
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+$(VENV)/ready: requirements.txt pyproject.toml site/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -r requirements.txt
+	touch $@
+
+book: $(VENV)/ready ## execute the chapters and build the site in _build/html
+	$(BIN)/jupyter-book build . --all -W -n --keep-going -q
+
+test: lint ## every check: lint, types, unit tests, doctests, chapters, the site in a browser
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+serve: book ## build, then show the site on http://127.0.0.1:8000
+	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+lab: $(VENV)/ready ## open the chapters in JupyterLab
+	$(BIN)/python -m pip install -q -r requirements-lab.txt
+	$(BIN)/jupyter lab chapters
+
+bench: $(VENV)/ready ## run the side-by-side timings of benchmarks/
+	@for file in $(wildcard benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+execute: $(VENV)/ready ## run the chapters and store tidy outputs in them
+	$(BIN)/python -m nnbook_site.execute $(CHAPTERS)
+
+lock: ## resolve pyproject.toml anew into requirements.txt and requirements-lab.txt
+	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
+	_build/lock/bin/python -m pip install -q -e ./site -e '.[book,test]'
+	_build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > _build/lock/base
+	_build/lock/bin/python -m pip install -q -e '.[lab]'
+	_build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > _build/lock/lab
+	{ echo '# written by `make lock`'; cat _build/lock/base; echo '-e .'; echo '-e ./site'; } > requirements.txt
+	{ echo '# written by `make lock`'; echo '-r requirements.txt'; \
+	  grep -vxFf _build/lock/base _build/lock/lab; } > requirements-lab.txt
+
+clean: ## remove what was built, but not .venv
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

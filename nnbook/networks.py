@@ -1,0 +1,192 @@
+"""Networks as functions of their parameters: MLPs, activations, per-sample Jacobians."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+from torch.nn import functional as F
+from torch.nn.utils import skip_init
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softplus": F.softplus,
+    "tanh": torch.tanh,
+    "relu": F.relu,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "sin": torch.sin,
+}
+
+
+def activation_function(name: str) -> Callable[[Tensor], Tensor]:
+    """Return the activation function of that name.
+
+    Raises:
+        ValueError: unknown name.
+
+    >>> activation_function("relu")(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation: got {name!r}, expected one of {', '.join(sorted(ACTIVATIONS))}")
+    return ACTIVATIONS[name]
+
+
+class MLP(nn.Module):
+    r"""Multilayer perceptron with a linear output layer.
+
+    .. math:: a_0 = x, \quad a_l = \sigma(W_l a_{l-1} + b_l), \quad f(x) = W_{L+1} a_L + b_{L+1}
+
+    Weights are drawn from :math:`N(0, 1/\text{fan in})`, hidden biases from :math:`N(0, 1)`,
+    output biases are zero.
+
+    Args:
+        inputs: components of x.
+        hidden: units of each hidden layer, at least one layer.
+        outputs: components of f.
+        activation: a key of ``ACTIVATIONS``.
+        generator: source of the random numbers; PyTorch's global one if absent.
+        dtype, device: of the parameters.
+
+    Raises:
+        ValueError: an empty ``hidden``, a size below 1, an unknown activation.
+
+    >>> MLP(2, (16, 16), 1, activation="softplus")(torch.zeros(5, 2)).shape
+    torch.Size([5, 1])
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        outputs: int = 1,
+        *,
+        activation: str = "softplus",
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = [inputs, *hidden, outputs]
+        if not hidden or min(sizes) < 1:
+            raise ValueError(
+                f"hidden: got {tuple(hidden)} with {inputs} inputs and {outputs} outputs, expected at least "
+                "one hidden layer and no size below 1, for example hidden=(8, 8)"
+            )
+        self.activation = activation
+        self._sigma = activation_function(activation)
+        device = device or torch.get_default_device()
+        *hidden_layers, last = [
+            skip_init(nn.Linear, i, o, dtype=dtype, device=device) for i, o in itertools.pairwise(sizes)
+        ]
+        for layer in (*hidden_layers, last):
+            _draw(layer.weight, layer.in_features**-0.5, generator)
+            _draw(layer.bias, 0.0 if layer is last else 1.0, generator)
+        self.layers = nn.ModuleList([*hidden_layers, last])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(..., inputs)`` to ``(..., outputs)``."""
+        *hidden_layers, last = self.linear()
+        for layer in hidden_layers:
+            x = self._sigma(layer(x))
+        result: Tensor = last(x)
+        return result
+
+    def linear(self) -> list[nn.Linear]:
+        """The layers, first to last."""
+        return [cast(nn.Linear, layer) for layer in self.layers]
+
+    @torch.no_grad()
+    def place_kinks(self, points: Tensor, *, scale: float, generator: torch.Generator | None = None) -> None:
+        r"""Redraw the first layer so that each unit bends at one of the given points.
+
+        Unit i gets :math:`w_i \sim N(0, 1/\text{scale}^2)` in each component and
+        :math:`b_i = -w_i \cdot x_i`, with :math:`x_i` the i-th point. Units that bend outside of the region
+        that matters add nothing to a fit; drawn this way none is wasted.
+
+        Args:
+            points: one per unit, ``(units, inputs)``.
+            scale: the width of the region, in the units of x.
+
+        Raises:
+            ValueError: the number or dimension of the points does not match the layer.
+        """
+        first = self.linear()[0]
+        if points.shape != first.weight.shape:
+            raise ValueError(
+                f"points: got shape {tuple(points.shape)}, expected (units, inputs) = "
+                f"{tuple(first.weight.shape)}"
+            )
+        _draw(first.weight, 1 / scale, generator)
+        first.bias.copy_(-(first.weight * points.to(first.weight)).sum(1))
+
+
+@torch.no_grad()
+def _draw(parameter: Tensor, std: float, generator: torch.Generator | None) -> None:
+    """Fill with N(0, std^2); drawn on the CPU, so that each device gets the same numbers."""
+    parameter.copy_(std * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+
+
+def flatten(module: nn.Module) -> Tensor:
+    """Return all parameters as one vector ``(parameters,)``, a copy without history."""
+    return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+
+
+@torch.no_grad()
+def assign(module: nn.Module, vector: Tensor) -> None:
+    """Write a vector as made by :func:`flatten` back into the module.
+
+    Raises:
+        ValueError: the length does not match.
+    """
+    count = sum(p.numel() for p in module.parameters())
+    if vector.shape != (count,):
+        raise ValueError(
+            f"vector: got shape {tuple(vector.shape)}, expected ({count},), one number a parameter"
+        )
+    parts = vector.split([p.numel() for p in module.parameters()])
+    for parameter, part in zip(module.parameters(), parts, strict=True):
+        parameter.copy_(part.view_as(parameter))
+
+
+def as_function(module: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return ``f(vector, x)``: the module as a pure function of its flat parameters and its input.
+
+    The parameters of the module itself are left alone, so ``f`` may be differentiated and batched with
+    ``torch.func``.
+    """
+    shapes = {name: p.shape for name, p in module.named_parameters()}
+    counts = [p.numel() for p in module.parameters()]
+
+    def function(vector: Tensor, x: Tensor) -> Tensor:
+        parts = vector.split(counts)
+        named = {name: part.view(s) for (name, s), part in zip(shapes.items(), parts, strict=True)}
+        result: Tensor = functional_call(module, named, (x,))
+        return result
+
+    return function
+
+
+def jacobian(
+    function: Callable[[Tensor, Tensor], Tensor], vector: Tensor, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    r"""Values and per-sample Jacobian :math:`J_{jk} = \partial f(x_j) / \partial \theta_k`.
+
+    Args:
+        function: ``f(vector, x)`` with one real number a sample, as made by :func:`as_function`.
+        vector: parameters, ``(parameters,)``.
+        x: samples, ``(batch, inputs)``.
+
+    Returns:
+        values ``(batch,)`` and Jacobian ``(batch, parameters)``.
+    """
+
+    def single(v: Tensor, sample: Tensor) -> Tensor:
+        return function(v, sample[None]).squeeze()
+
+    rows, values = vmap(grad_and_value(single), in_dims=(None, 0))(vector, x)
+    return values, rows

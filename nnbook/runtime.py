@@ -1,0 +1,153 @@
+"""What a run runs on: device, dtype, seed and budget.
+
+A chapter starts with ``run = nnbook.start(seed=1)``. The environment variable ``NNBOOK_DEVICE``
+chooses another device (``cuda``, ``mps``, ``cpu``) and ``NNBOOK_BUDGET`` the size of the work:
+``quick`` (the default, minutes on a laptop) or ``full`` (the talk's own size or beyond).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeVar, cast
+
+import torch
+from joblib import Parallel, delayed
+
+Budget = Literal["quick", "full"]
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The settings of one run; its repr is the line that a chapter prints first.
+
+    Attributes:
+        device: where tensors live.
+        dtype: float64 on a CPU or a CUDA device; float32 on Apple's ``mps``, which has nothing wider.
+        seed: the seed of ``generator``.
+        budget: ``"quick"`` or ``"full"``.
+        generator: the random numbers of this run, on the CPU, so that each device draws the same.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    seed: int
+    budget: Budget
+    generator: torch.Generator
+
+    def pick(self, *, quick: T, full: T) -> T:
+        """Return the value that belongs to the budget of this run.
+
+        >>> start(seed=1, budget="quick", quiet=True).pick(quick=128, full=1024)
+        128
+        """
+        return full if self.budget == "full" else quick
+
+    def map(self, function: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
+        """Apply a function to independent items, in parallel processes with one thread each.
+
+        Goes through joblib, so ``joblib.parallel_config(backend="dask")`` sends the items to a cluster.
+
+        >>> start(seed=1, quiet=True).map(abs, [-1, 2])
+        [1, 2]
+        """
+        results: list[T] = Parallel(n_jobs=-1)(delayed(_alone)(function, item) for item in items)
+        return results
+
+    def __repr__(self) -> str:
+        name = str(self.dtype).removeprefix("torch.")
+        return f"nnbook on {self.device.type}, {name}, seed {self.seed}, budget {self.budget}"
+
+
+def start(
+    *,
+    seed: int,
+    device: str | torch.device | None = None,
+    budget: Budget | None = None,
+    dtype: torch.dtype | None = None,
+    threads: int = 1,
+    quiet: bool = False,
+) -> Run:
+    """Prepare PyTorch for a chapter and say in one line what it runs on.
+
+    Small networks run fastest on one thread each, with independent runs in parallel, so ``threads``
+    is 1. Denormal numbers, which the tails of a wave function produce, are flushed to zero: on a CPU
+    they are many times slower than normal ones.
+
+    Args:
+        seed: any integer; the same seed on the same machine gives the same numbers.
+        device: a PyTorch device name; default ``NNBOOK_DEVICE``, else CUDA if present, else the CPU.
+        budget: ``"quick"`` or ``"full"``; default ``NNBOOK_BUDGET``, else ``"quick"``.
+        dtype: default float64 (float32 on ``mps``).
+        threads: CPU threads that PyTorch may use in this process.
+        quiet: do not print the line.
+
+    Raises:
+        ValueError: unknown device or budget, a device that this machine lacks, ``threads`` < 1.
+
+    >>> run = start(seed=1, device="cpu", budget="quick")
+    nnbook on cpu, float64, seed 1, budget quick
+    """
+    if threads < 1:
+        raise ValueError(f"threads: got {threads}, expected a positive number; 1 is right for small networks")
+    where = _device(device)
+    run = Run(
+        device=where,
+        dtype=dtype or (torch.float32 if where.type == "mps" else torch.float64),
+        seed=seed,
+        budget=_budget(budget),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    _quick_arithmetic(threads)
+    if not quiet:
+        print(run)
+    return run
+
+
+def _quick_arithmetic(threads: int) -> None:
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+
+
+def _alone(function: Callable[[Item], T], item: Item) -> T:
+    _quick_arithmetic(threads=1)
+    return function(item)
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    name = device or os.environ.get("NNBOOK_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    source = "device" if device else "NNBOOK_DEVICE"
+    try:
+        where = torch.device(name)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"{source}: got {str(name)!r}, which PyTorch cannot use here ({str(error).splitlines()[0]}); "
+            "expected 'cpu', or 'cuda' or 'mps' on a machine that has one"
+        ) from error
+    return where
+
+
+def _budget(budget: str | None) -> Budget:
+    value = budget or os.environ.get("NNBOOK_BUDGET") or "quick"
+    if value not in ("quick", "full"):
+        source = "budget" if budget else "NNBOOK_BUDGET"
+        raise ValueError(f"{source}: got {value!r}, expected 'quick' (minutes on a laptop) or 'full' (a GPU)")
+    return cast(Budget, value)
+
+
+def watched() -> bool:
+    """Whether somebody watches this process: a terminal, or a live Jupyter front end.
+
+    A notebook that is executed for the site or for its test has a kernel that may not ask for input;
+    progress bars stay silent there.
+    """
+    shell = sys.modules.get("IPython")
+    kernel = getattr(shell.get_ipython(), "kernel", None) if shell else None
+    if kernel is not None:
+        return bool(getattr(kernel, "_allow_stdin", False))
+    return sys.stderr.isatty()

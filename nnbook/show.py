@@ -1,0 +1,275 @@
+"""Figures that read well in light, dark and print, and sliders that work without a kernel."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import ipywidgets
+import matplotlib as mpl
+import numpy as np
+import plotly.graph_objects as go
+from cycler import cycler
+from numpy.typing import ArrayLike
+
+#: Colour-blind-safe colours (Okabe and Ito), readable on white and on black.
+BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
+GREY = "#808080"
+COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, YELLOW)
+
+
+def style() -> None:
+    """Set matplotlib's defaults: transparent background, mid-grey axes, safe colours, crisp PNG."""
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (7.0, 3.8),
+            "figure.dpi": 72,
+            "savefig.dpi": 144,
+            "figure.facecolor": "none",
+            "axes.facecolor": "none",
+            "savefig.facecolor": "none",
+            "legend.facecolor": "none",
+            "legend.edgecolor": "none",
+            "legend.framealpha": 0.0,
+            "axes.prop_cycle": cycler(color=COLOURS),
+            **dict.fromkeys(
+                (
+                    "text.color",
+                    "axes.labelcolor",
+                    "axes.edgecolor",
+                    "xtick.color",
+                    "ytick.color",
+                    "legend.labelcolor",
+                ),
+                GREY,
+            ),
+            "grid.color": GREY,
+            "grid.alpha": 0.25,
+            "axes.grid": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": "medium",
+            "font.size": 12,
+            "lines.linewidth": 2,
+            "figure.constrained_layout.use": True,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve of a slider figure.
+
+    Attributes:
+        name: its label in the legend; the same in each frame.
+        x, y: its points.
+        line: ``"solid"``, ``"dash"``, ``"dot"`` or ``"markers"``.
+        colour: any CSS colour.
+    """
+
+    name: str
+    x: ArrayLike
+    y: ArrayLike
+    line: Literal["solid", "dash", "dot", "markers"] = "solid"
+    colour: str = BLUE
+
+    def trace(self) -> go.Scatter:
+        """The curve for plotly, rounded so that notebooks stay small and change only where numbers do."""
+        points = {"x": _short(self.x), "y": _short(self.y), "name": self.name}
+        if self.line == "markers":
+            return go.Scatter(**points, mode="markers", marker={"color": self.colour, "size": 7})
+        return go.Scatter(
+            **points, mode="lines", line={"color": self.colour, "dash": self.line, "width": 2.5}
+        )
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A figure with one slider; shows itself, on the static site and in Jupyter.
+
+    The frames at ``values`` are computed once and stored with the figure. :meth:`live` gives the same
+    figure as an ipywidget that calls ``draw`` for each value between the first and the last.
+    """
+
+    draw: Callable[[float], Sequence[Curve]]
+    values: Sequence[float]
+    name: str
+    xlabel: str
+    ylabel: str
+    title: Callable[[float], str]
+    xrange: tuple[float, float] | None = None
+    yrange: tuple[float, float] | None = None
+    alt: str = field(default="", repr=False)
+
+    @cached_property
+    def figure(self) -> go.Figure:
+        """The plotly figure with all frames."""
+        frames = [
+            go.Frame(
+                name=f"{v:g}",
+                data=[c.trace() for c in self.draw(v)],
+                layout={"title": {"text": self.title(v)}},
+            )
+            for v in self.values
+        ]
+        counts = {len(frame.data) for frame in frames}
+        if len(counts) > 1:
+            raise ValueError(
+                f"draw: got {sorted(counts)} curves in its frames, expected the same number in each frame"
+            )
+        figure = self._picture(frames[0].data, self.title(self.values[0]))
+        figure.frames = frames
+        animate = {
+            "mode": "immediate",
+            "frame": {"duration": 0, "redraw": True},
+            "transition": {"duration": 0},
+        }
+        steps = [{"label": f.name, "method": "animate", "args": [[f.name], animate]} for f in frames]
+        figure.update_layout(
+            sliders=[{"steps": steps, "currentvalue": {"prefix": f"{self.name} = "}, "pad": {"t": 45}}]
+        )
+        return figure
+
+    def at(self, value: float) -> go.Figure:
+        """One frame, computed for this value."""
+        return self._picture([c.trace() for c in self.draw(value)], self.title(value))
+
+    def live(self, step: float | None = None) -> ipywidgets.VBox:
+        """The figure as an ipywidget: any value, computed when the slider is let go."""
+        low, high = min(self.values), max(self.values)
+        control = ipywidgets.FloatSlider(
+            value=self.values[0],
+            min=low,
+            max=high,
+            step=step or (high - low) / 100,
+            description=self.name,
+            continuous_update=False,
+        )
+        return ipywidgets.interactive(lambda value: self.at(value).show(), value=control)
+
+    def _picture(self, traces: Sequence[go.Scatter], title: str) -> go.Figure:
+        figure = go.Figure(traces)
+        figure.update_layout(**layout(), title={"text": title})
+        figure.update_xaxes(title_text=self.xlabel, range=self.xrange)
+        figure.update_yaxes(title_text=self.ylabel, range=self.yrange)
+        if self.alt:
+            figure.update_layout(meta={"alt": self.alt})
+        return figure
+
+    def __repr__(self) -> str:
+        return self.alt or f"figure with a slider: {self.name} from {self.values[0]:g} to {self.values[-1]:g}"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        picture = json.loads(self.figure.to_json())
+        return {"application/vnd.plotly.v1+json": picture, "text/plain": repr(self)}
+
+
+def slider(
+    draw: Callable[[float], Sequence[Curve]],
+    values: ArrayLike,
+    *,
+    name: str,
+    xlabel: str,
+    ylabel: str,
+    title: Callable[[float], str] = lambda value: "",
+    xrange: tuple[float, float] | None = None,
+    yrange: tuple[float, float] | None = None,
+    alt: str = "",
+) -> Slider:
+    """Declare a figure with a slider: one function gives the curves for a value.
+
+    Args:
+        draw: the curves at one value of the parameter; always the same number of them.
+        values: where the slider stops.
+        name: the parameter, in words or as a symbol.
+        xlabel, ylabel: the axes, with units.
+        title: a line of text for each value, say with the energies.
+        xrange, yrange: fixed axes; without them the axes follow the first frame.
+        alt: what the figure shows, for those who cannot see it.
+
+    Raises:
+        ValueError: fewer than two values, or frames with different numbers of curves.
+
+    >>> line = lambda k: [Curve("k x", [0, 1], [0, k])]
+    >>> wave = slider(line, [1.0, 2.0], name="k", xlabel="x", ylabel="y")
+    >>> len(wave.figure.frames)
+    2
+    """
+    stops = [float(v) for v in np.atleast_1d(np.asarray(values, dtype=float))]
+    if len(stops) < 2:
+        raise ValueError(f"values: got {len(stops)} value(s), expected at least two stops of the slider")
+    declared = Slider(draw, stops, name, xlabel, ylabel, title, xrange, yrange, alt)
+    _ = declared.figure  # computed now, so that an error shows where it was made
+    return declared
+
+
+def layout(height: int = 460) -> dict[str, Any]:
+    """Layout of a plotly figure that fits the site: transparent, grey axes, the site's font."""
+    axis = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.5)"}
+    return {
+        "height": height,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": GREY, "size": 14},
+        "margin": {"l": 65, "r": 15, "t": 85, "b": 55},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "xaxis": axis,
+        "yaxis": axis,
+    }
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text, for notebook, site and terminal alike.
+
+    Attributes:
+        header: the names of the columns.
+        rows: the cells, as they shall be read; ``$...$`` is set as a formula in a notebook.
+        classes: CSS classes of the rows, for the site's style.
+
+    >>> Table(("n", "E"), [("0", "0.5"), ("1", "1.5")])
+    n | E
+    0 | 0.5
+    1 | 1.5
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    classes: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        lines = [self.header, *self.rows]
+        widths = [max(len(line[k]) for line in lines) for k in range(len(self.header))]
+        return "\n".join(
+            " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.header)
+        body = "".join(
+            f'<tr class="{css}">' + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row, css in zip(self.rows, self.classes or [""] * len(self.rows), strict=True)
+        )
+        return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def glue(**values: object) -> None:
+    """Store values under names for the text: ``{glue:text}`` with the name prints one in a sentence.
+
+    >>> glue(energy="0.499997")
+    """
+    try:
+        from myst_nb import glue as store
+    except ImportError:  # outside the book there is no text to glue into
+        return
+    for name, value in values.items():
+        store(name, value, display=False)
+
+
+def _short(values: ArrayLike) -> list[float]:
+    return [float(f"{v:.5g}") for v in np.asarray(values, dtype=float)]
