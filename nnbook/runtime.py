@@ -123,8 +123,8 @@ def _device(device: str | torch.device | None) -> torch.device:
     source = "device" if device else "NNBOOK_DEVICE"
     try:
         where = torch.device(name)
-        torch.empty(0, device=where)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=where).item()  # "meta" and devices that are not there fail here
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
             f"{source}: got {str(name)!r}, which PyTorch cannot use here ({str(error).splitlines()[0]}); "
             "expected 'cpu', or 'cuda' or 'mps' on a machine that has one"

@@ -272,4 +272,6 @@ def glue(**values: object) -> None:
 
 
 def _short(values: ArrayLike) -> list[float]:
-    return [float(f"{v:.5g}") for v in np.asarray(values, dtype=float)]
+    numbers = np.asarray(values, dtype=float)
+    noise = 1e-6 * np.nanmax(np.abs(numbers), initial=0.0)  # invisible, and different on each machine
+    return [0.0 if abs(v) < noise else float(f"{v:.5g}") for v in numbers]

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from nnbook.runtime import watched
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """What a training run found, and why it ended.
 
@@ -193,7 +193,13 @@ class _Checkpoint:
     def load(self) -> dict[str, list[float]]:
         if not self.path.exists():
             return {"value": [], "seconds": []}
-        state: dict[str, Any] = torch.load(self.path, weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise ValueError(
+                f"checkpoint: {self.path} cannot be read ({type(error).__name__}); "
+                "delete the file or name another"
+            ) from error
         got = (state["optimiser"], [tuple(p.shape) for p in state["params"]])
         expected = (type(self.optimiser).__name__, [tuple(p.shape) for p in self.leaves])
         if got != expected:

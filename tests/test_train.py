@@ -164,7 +164,7 @@ def test_run_made_longer_ends_with_the_same_bits(tmp_path, options):
 
 
 def test_finished_run_gives_its_result_again(tmp_path):
-    first, again = Job(), Job()
+    first, again = Job(noisy=True), Job(noisy=True)
     expected = first.run(30, tmp_path / "run.pt")
     result = again.run(30, tmp_path / "run.pt")
     assert bits(again, result) == bits(first, expected)
@@ -308,3 +308,11 @@ def test_progress_shows_only_when_somebody_watches(monkeypatch, capsys, watched)
 def test_same_seed_same_bits():
     one, two = Job(noisy=True), Job(noisy=True)
     assert bits(one, one.run(30)) == bits(two, two.run(30))
+
+
+def test_checkpoint_that_is_no_checkpoint_is_named(tmp_path):
+    path = tmp_path / "broken.pt"
+    path.write_bytes(b"half a file")
+    x = torch.zeros(1, requires_grad=True)
+    with pytest.raises(ValueError, match=r"checkpoint: .*broken.pt cannot be read .*delete the file"):
+        fit(lambda: x.square().sum(), [x], steps=1, checkpoint=path)

@@ -1,0 +1,72 @@
+"""Scripts and styles of the site, all copied from installed packages."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+STATIC = Path(__file__).parent / "static"
+MATHJAX = ("tex-svg.js", "sre/mathmaps/base.json", "sre/mathmaps/en.json", "input/tex/extensions", "a11y")
+
+
+def connect(app: Sphinx) -> None:
+    """Register the events of this module."""
+    app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
+    app.connect("doctree-resolved", _drop_thebe, priority=900)
+    app.connect("html-page-context", _page_scripts)
+    app.connect("html-page-context", _offline_scripts, priority=900)
+    app.connect("build-finished", _copy_vendor)
+    app.add_css_file("book.css", priority=900)
+
+
+def _page_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    if "book-plotly" in context.get("body", ""):
+        app.add_js_file("vendor/plotly.min.js", priority=100, loading_method="defer")
+        app.add_js_file("book.js", loading_method="defer")
+
+
+def _drop_thebe(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for node in list(doctree.findall(nodes.raw)):
+        if "x-thebe-config" in node.astext() or "kernelName =" in node.astext():
+            node.parent.remove(node)
+
+
+def _offline_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Drop Thebe, which loads itself from a CDN, the state of frozen widgets, and what is there twice."""
+    kept: dict[str, Any] = {}
+    for script in context.get("script_files", []):
+        text = script.attributes.get("body") or str(script.filename)
+        if "thebe" not in text.lower() and "widget-state" not in script.attributes.get("type", ""):
+            kept.setdefault(text, script)
+    context["script_files"][:] = kept.values()
+
+
+def _copy_vendor(app: Sphinx, exception: Exception | None) -> None:
+    """Copy plotly.js and MathJax last, or jupyter-book would put them on every page."""
+    if exception is not None or app.builder.format != "html":
+        return
+    vendor = Path(app.outdir) / "_static" / "vendor"
+    _copy(_package("plotly") / "package_data" / "plotly.min.js", vendor / "plotly.min.js")
+    for name in MATHJAX:
+        _copy(_package("sphinx-mathjax-offline") / "static" / "mathjax" / name, vendor / "mathjax" / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _package(name: str) -> Path:
+    """Folder of an installed package, without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"package {name!r} is not installed: pip install -r requirements.txt")
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,114 @@
+"""The parts of the site that need no browser: tidy outputs, fresh caches, failing claims."""
+
+import copy
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from sphinx.cmd.build import build_main
+
+from nnbook_site.execute import execute, tidy
+from nnbook_site.freshness import digest
+from nnbook_site.outputs import CLAIMS_MIME, PLOTLY_MIME, WIDGET_MIME, plotly_html
+
+CLAIM = {
+    "chapter": "page",
+    "name": "$E_0$",
+    "slide": "2/5",
+    "talk": None,
+    "reference": 0.5,
+    "how": "exact",
+    "ours": 0.5004,
+    "error": None,
+    "tolerance": 1e-3,
+    "passed": True,
+    "budget": "quick",
+}
+
+
+def claiming(*claims):
+    """A notebook with stored claims."""
+    data = {CLAIMS_MIME: {"claims": list(claims)}, "text/html": "<p>a table</p>"}
+    cell = new_code_cell("claims.table()", outputs=[new_output("display_data", data=data)])
+    return tidy(new_notebook(cells=[new_markdown_cell("# A page"), cell]))
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Build a book of one notebook and a claims page; returns the exit status and the claims page."""
+
+    def run(notebook):
+        source, out = tmp_path / "source", tmp_path / "out"
+        source.mkdir()
+        (source / "conf.py").write_text(
+            "extensions = ['myst_nb', 'nnbook_site']\nnb_execution_mode = 'off'\n"
+        )
+        (source / "index.md").write_text("# Book\n\n```{toctree}\npage\nlast\n```\n")
+        (source / "last.md").write_text("# Last\n\n```{claims-table}\n```\n\n```{execution-times}\n```\n")
+        nbformat.write(notebook, source / "page.ipynb")
+        status = build_main(["-q", "-W", "--keep-going", str(source), str(out)])
+        return status, (out / "last.html").read_text()
+
+    return run
+
+
+def test_claims_page_shows_stored_claims(build):
+    status, page = build(claiming(CLAIM, CLAIM | {"name": "drawn", "error": 3e-4}))
+    assert status == 0
+    assert "2 of 2 claims hold" in page
+    assert "0.5004 ± 0.0003" in page
+    assert "book-plotly" in page
+    assert "without executing" in page
+
+
+def test_failing_claim_fails_the_build(build, capsys):
+    status, page = build(claiming(CLAIM, CLAIM | {"ours": 0.6, "passed": False}))
+    assert status != 0
+    assert "claim '$E_0$' fails: ours 0.6" in capsys.readouterr().err
+    assert "1 of 2 claims hold" in page
+    assert "No claim so far carries a statistical error" in page
+
+
+def test_tidy_drops_what_differs_between_runs():
+    outputs = [
+        new_output(
+            "display_data", data={WIDGET_MIME: {"model_id": "8a1f"}, "text/plain": "interactive(...)"}
+        ),
+        new_output("display_data", data={PLOTLY_MIME: {"data": []}, "text/html": "<script></script>"}),
+    ]
+    cell = new_code_cell("x", id="kept", outputs=outputs, metadata={"execution": {}, "tags": ["a"]})
+    once = tidy(new_notebook(cells=[cell], metadata={"widgets": {}}))
+    assert once.cells[0].id == "kept"
+    assert once.cells[0].metadata == {"tags": ["a"]}
+    assert "8a1f" not in str(once)
+    assert list(once.cells[0].outputs[1].data) == [PLOTLY_MIME]
+    assert tidy(copy.deepcopy(once)) == once
+
+
+def test_executing_twice_changes_nothing(tmp_path):
+    path = tmp_path / "short.ipynb"
+    source = "import sys\nprint('a', flush=True)\nprint('b')\nprint('c', file=sys.stderr)"
+    nbformat.write(new_notebook(cells=[new_code_cell(source)]), path)
+    assert "peak memory" in execute(path)
+    first = path.read_text()
+    execute(path)
+    assert path.read_text() == first
+    assert [output.text for output in nbformat.read(path, 4).cells[0].outputs] == ["a\nb\n", "c\n"]
+
+
+def test_digest_sees_contents_names_and_nothing_else(tmp_path):
+    (tmp_path / "a.py").write_text("1")
+    before = digest(tmp_path, ["*.py"])
+    (tmp_path / "note.txt").write_text("1")
+    assert digest(tmp_path, ["*.py"]) == before
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    renamed = digest(tmp_path, ["*.py"])
+    assert renamed != before
+    (tmp_path / "b.py").write_text("2")
+    assert digest(tmp_path, ["*.py"]) not in (before, renamed)
+
+
+def test_a_figure_cannot_end_its_script():
+    page = plotly_html({"data": [], "layout": {"title": {"text": "</script>"}}}, alt='a "hill"')
+    assert page.count("</script>") == 1
+    assert 'aria-label="a &quot;hill&quot;"' in page

@@ -1,0 +1,247 @@
+"""The finished site in a browser that reaches nothing but the site itself.
+
+The site is built here from the outputs stored in the chapters, which nbval has just validated.
+Chromium is Debian's: ``apt-get install chromium``.
+"""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parents[1]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",  # WebGL without a graphics card
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def site():
+    """Folder of the site, built anew without executing anything; a warning is an error."""
+    out = ROOT / "_build" / "stored"
+    out.mkdir(parents=True, exist_ok=True)
+    config = (
+        (ROOT / "_config.yml").read_text().replace("execute_notebooks: cache", 'execute_notebooks: "off"')
+    )
+    (out / "_config.yml").write_text(config)
+    book = [
+        Path(sys.executable).parent / "jupyter-book",
+        "build",
+        ROOT,
+        "--all",
+        "-W",
+        "-n",
+        "--keep-going",
+        "-q",
+    ]
+    where = ["--config", out / "_config.yml", "--path-output", out]
+    result = subprocess.run([*book, *where], capture_output=True, text=True)
+    if result.returncode:
+        pytest.fail(f"the site does not build:\n{result.stdout}\n{result.stderr}", pytrace=False)
+    return out / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        message = "no Chromium found (apt-get install chromium): the site was not looked at"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(site):
+    """Address of the site on a server of its own."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=site)
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module", params=["http", "file"])
+def address(request, site):
+    """Address of the site, once on a server and once as files."""
+    return request.getfixturevalue("served") if request.param == "http" else f"{site.as_uri()}/"
+
+
+class Visit:
+    """A tab that reaches only the site and notes whatever goes wrong."""
+
+    def __init__(self, browser, address, viewport=DESKTOP):
+        self.address, self.problems = address, []
+        self.page = browser.new_page(viewport=viewport)
+        self.page.set_default_timeout(60_000)
+        self.page.route("**/*", self._gate)
+        self.page.on("pageerror", lambda error: self.problems.append(f"error {error}"))
+        self.page.on("requestfailed", lambda request: self.problems.append(f"no answer {request.url}"))
+        self.page.on("response", lambda r: r.status < 400 or self.problems.append(f"{r.status} {r.url}"))
+        self.page.on("console", self._listen)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.page.close()
+
+    def _gate(self, route):
+        inside = route.request.url.startswith((self.address, "data:", "blob:"))
+        route.continue_() if inside else route.abort()
+
+    def _listen(self, message):
+        if message.type == "error":
+            self.problems.append(f"console {message.text}")
+
+    def open(self, path):
+        """Show a page and draw all that it has."""
+        self.page.goto(self.address + path)
+        self.page.evaluate("window.MathJax?.startup?.promise")
+        for figure in self.page.locator(".book-plotly").all():
+            if figure.is_visible():  # not inside a folded solution
+                figure.scroll_into_view_if_needed()
+                figure.locator(".main-svg").first.wait_for()
+        return self.page
+
+
+def pages(site):
+    """All pages but the index, which leads on to the first of them."""
+    found = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
+    return sorted(path for path in found if path != "index.html" and not path.startswith("_static/"))
+
+
+def chapters_with(site, text):
+    return [path for path in pages(site) if re.search(text, (site / path).read_text())]
+
+
+def drag(page, box, right):
+    """Drag the mouse over the middle of a box."""
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right, y + 10, steps=5)
+    page.mouse.up()
+
+
+def test_no_tag_points_outside(site):
+    outside = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=["']?(?:https?:)?//[^\s>]*""")
+    found = {path: outside.findall((site / path).read_text()) for path in pages(site)}
+    assert not {path: tags for path, tags in found.items() if tags}
+
+
+def test_every_chapter_can_be_downloaded(site):
+    for path in (ROOT / "chapters").glob("*.ipynb"):
+        assert (site / "_sources" / "chapters" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_every_page_works(browser, site, address):
+    problems = {}
+    for path in pages(site):
+        with Visit(browser, address) as visit:
+            page = visit.open(path)
+            formulas = page.locator(".math").count()
+            unset = page.locator(".math:not(:has(mjx-container))").count()
+            if unset or page.locator("mjx-merror, [data-mml-node=merror]").count():
+                visit.problems.append(f"{unset} of {formulas} formulas are not typeset, or hold an error")
+            if visit.problems:
+                problems[path] = visit.problems
+    assert not problems
+
+
+def test_no_page_moves_sideways_on_a_phone(browser, site, served):
+    wide = {}
+    for path in pages(site):
+        with Visit(browser, served, PHONE) as visit:
+            width = visit.open(path).evaluate("document.scrollingElement.scrollWidth")
+            if width > PHONE["width"]:
+                wide[path] = width
+    assert not wide
+
+
+def test_index_leads_to_the_first_page(browser, address):
+    with Visit(browser, address) as visit:
+        visit.page.goto(address + "index.html")
+        visit.page.wait_for_url("**/chapters/intro.html")
+        assert not visit.problems
+
+
+def test_search_finds_the_claims_page(browser, address):
+    with Visit(browser, address) as visit:
+        page = visit.open("search.html?q=claims")
+        page.locator("#search-results a[href*='chapters/claims.html']").first.wait_for()
+        # a browser lets no page read its neighbours' files: the hits come without excerpts
+        assert address.startswith("file:") or not visit.problems
+
+
+def changes(page, element, expression, action):
+    """Wait until `expression`, a function of the plot, has another value after the action."""
+    plot = element.element_handle()
+    before = plot.evaluate(expression)
+    action()
+    page.wait_for_function(f"([plot, before]) => ({expression})(plot) !== before", arg=[plot, before])
+
+
+def test_sliders_move_curves(browser, site, served):
+    curves = "plot => JSON.stringify(plot._fullData.map(t => [t.x, t.y].map(v => Array.from(v ?? []))))"
+    for path in chapters_with(site, r'"sliders":'):
+        with Visit(browser, served) as visit:
+            for figure in visit.open(path).locator(".book-plotly:has(.slider-container)").all():
+                rail = figure.locator(".slider-rail-touch-rect").first
+                rail.scroll_into_view_if_needed()
+                box = rail.bounding_box()
+                end = {"x": 0.7 * box["width"], "y": box["height"] / 2}
+                plot = figure.locator(".js-plotly-plot")
+                changes(visit.page, plot, curves, functools.partial(rail.click, position=end))
+            assert not visit.problems
+
+
+def test_three_dimensional_figures_turn(browser, site, served):
+    eye = "plot => JSON.stringify(plot._fullLayout.scene._scene.getCamera().eye)"
+    for path in chapters_with(site, r'"scene":|"type":"(?:surface|mesh3d|scatter3d)"'):
+        with Visit(browser, served) as visit:
+            for figure in visit.open(path).locator(".book-plotly:has(.gl-container canvas)").all():
+                plot = figure.locator(".js-plotly-plot")
+                plot.scroll_into_view_if_needed()
+                changes(
+                    visit.page, plot, eye, functools.partial(drag, visit.page, plot.bounding_box(), right=80)
+                )
+            assert not visit.problems
+
+
+def test_theme_switch_recolours_page_and_figures(browser, site, served):
+    look = """() => [document.documentElement.dataset.theme,
+        getComputedStyle(document.body).backgroundColor,
+        getComputedStyle(document.querySelector(".xtick text")).fill]"""
+    for path in chapters_with(site, "book-plotly output")[:1]:
+        with Visit(browser, served) as visit:
+            page, seen = visit.open(path), set()
+            for _ in range(3):  # light, dark and the system's choice
+                page.locator(".theme-switch-button").first.click()
+                page.wait_for_timeout(500)
+                seen.add(tuple(page.evaluate(look)))
+            assert {theme for theme, *_ in seen} == {"light", "dark"}
+            assert len({background for _, background, _ in seen}) == len({ink for *_, ink in seen}) == 2
+            assert not visit.problems
