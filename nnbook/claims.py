@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nnbook.runtime import Run
-from nnbook.show import Table
+from nnbook.show import Table, scientific
 
 MIME = "application/vnd.nnbook.claims+json"
 
@@ -73,14 +73,14 @@ class Claim:
         """The row of the printed table."""
         ours = _number(self.ours, self.tolerance)
         if self.error is not None:
-            ours += f" ± {self.error:.1g}"
+            ours += f" ± {scientific(self.error)}"
         return [
             self.name,
             self.slide or "–",
             "–" if self.talk is None else _number(self.talk, self.tolerance, shortest=True),
             f"{_number(self.reference, self.tolerance)} ({self.how})",
             ours,
-            f"{self.tolerance:.0e}".replace("e-0", "e-"),
+            scientific(self.tolerance),
             "yes" if self.passed else "NO",
         ]
 
@@ -100,7 +100,7 @@ class Claims:
     >>> claims.add("one half", reference=0.5, how="exact", ours=0.5000001, tolerance=1e-6)
     >>> table(claims.claims)
     Claim    | Slide | Talk | Reference           | Ours       | Tolerance | Holds
-    one half | –     | –    | 0.50000000 (exact)  | 0.50000010 | 1e-6      | yes
+    one half | –     | –    | 0.50000000 (exact)  | 0.50000010 | 10⁻⁶      | yes
     """
 
     def __init__(self, chapter: str, run: Run) -> None:
@@ -186,7 +186,7 @@ def _number(value: float, tolerance: float, *, shortest: bool = False) -> str:
     if shortest or value == 0 or not math.isfinite(value):
         return f"{value:.10g}"
     digits = 2 + math.ceil(-math.log10(tolerance)) if tolerance > 0 else 10
-    return f"{value:.1e}" if abs(value) < 10 * tolerance else f"{value:.{max(digits, 0)}f}"
+    return scientific(value, 1) if abs(value) < 10 * tolerance else f"{value:.{max(digits, 0)}f}"
 
 
 def collect(folder: str | Path) -> list[Claim]:

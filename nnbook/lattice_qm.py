@@ -62,10 +62,10 @@ class WaveFunction(nn.Module):
 
 
 def formula(network: WaveFunction, digits: int = 5) -> str:
-    r"""The network written out in LaTeX, for one hidden layer: a sum of s = softplus units.
+    r"""The network written out in LaTeX as aligned lines, for one hidden layer of s = softplus units.
 
     Raises:
-        ValueError: more than one hidden layer; such a formula does not fit on a page.
+        ValueError: more than one hidden layer, or other units; such a formula does not fit on a page.
     """
     first, *more, last = network.mlp.linear()
     if more or network.mlp.activation != "softplus":
@@ -73,18 +73,13 @@ def formula(network: WaveFunction, digits: int = 5) -> str:
             f"network: got {len(more) + 1} hidden layers of {network.mlp.activation} units, "
             "expected one of softplus units; train with hidden=(4,), say"
         )
-
-    def number(value: float, *, sign: bool = True) -> str:
-        return f"{value:{'+' if sign else ''}.{digits}g}"
-
-    def one(row: list[float], bias: float) -> str:
-        units = zip(row, first.weight[:, 0].tolist(), first.bias.tolist(), strict=True)
-        terms = [rf"{number(c)}\, s({number(w, sign=False)}\,x {number(b)})" for c, w, b in units]
-        return " ".join([*terms, number(bias)]).removeprefix("+")
-
-    outputs = zip(last.weight.tolist(), last.bias.tolist(), strict=True)
-    written = [rf"s\bigl({one(row, bias)}\bigr)" for row, bias in outputs]
-    return r"\psi(x) \propto " + " - ".join(written)
+    lines = [r"\psi(x) &\propto " + " - ".join(f"s({name})" for name in "ab"[: last.out_features])]
+    for name, row, bias in zip("ab", last.weight.tolist(), last.bias.tolist(), strict=False):
+        terms = [f"{c:+.{digits}g}\\, a_{{{k}}}" for k, c in enumerate(row, start=1)]
+        lines.append(f"{name} &= " + " ".join([*terms, f"{bias:+.{digits}g}"]))
+    for k, (w, b) in enumerate(zip(first.weight[:, 0].tolist(), first.bias.tolist(), strict=True), start=1):
+        lines.append(f"a_{{{k}}} &= s({w:.{digits}g}\\, x {b:+.{digits}g})")
+    return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +109,7 @@ class State:
     def __repr__(self) -> str:
         return (
             f"E = {self.energy:.9f} (K = {self.kinetic:.6f}, V = {self.potential:.6f}, "
-            f"variance {self.variance:.1e}), {len(self.below)} states below"
+            f"variance {self.variance:.1e})"
         )
 
     def on(self, grid: Grid) -> Array:

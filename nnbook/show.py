@@ -258,6 +258,19 @@ class Table:
         return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
+def scientific(value: float, digits: int = 0) -> str:
+    """A number in powers of ten, for a sentence or a table; ``digits`` after the point.
+
+    >>> scientific(1.5e-9, 1), scientific(-4.2e-6), scientific(1e-6), scientific(0.0)
+    ('1.5×10⁻⁹', '-4×10⁻⁶', '10⁻⁶', '0')
+    """
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    power = "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return power if mantissa == "1" else f"{mantissa}×{power}"
+
+
 def glue(**values: object) -> None:
     """Store values under names for the text: ``{glue:text}`` with the name prints one in a sentence.
 

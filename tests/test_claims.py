@@ -149,7 +149,7 @@ def test_table_shows_and_stores_all_claims(claims, shown):
         "p. 7",
         "0.500075",
         "0.50000010",
-        "0.50000000 ± 1e-07",
+        "0.50000000 ± 10⁻⁷",
         "second & last",
         "exact",
     ):
@@ -180,7 +180,7 @@ def test_failed_claims_are_a_failed_assertion():
         (0.05, 2.123456, "2.1235"),
         (2.0, 100.26, "100.26"),
         (0.0, 0.1, "0.1000000000"),
-        (1e-6, 1.23e-9, "1.2e-09"),
+        (1e-6, 1.23e-9, "1.2×10⁻⁹"),
     ],
 )
 def test_numbers_are_shown_with_two_digits_below_the_tolerance(tolerance, ours, shown):
