@@ -46,6 +46,7 @@ class Grid:
             raise ValueError(
                 f"points: got {self.points}, expected a whole number, at least 3; the talk uses 1024"
             )
+        object.__setattr__(self, "points", int(self.points))
         if not (math.isfinite(self.x_max) and self.x_max > 0):
             raise ValueError(f"x_max: got {self.x_max}, expected a positive length, for example 5.0")
 
@@ -88,7 +89,10 @@ class Hamiltonian:
 
     def __post_init__(self) -> None:
         x = self.grid.x
-        values = np.asarray(self.potential(x), dtype=np.float64)
+        values = np.asarray(self.potential(x))
+        if np.iscomplexobj(values):
+            raise ValueError("potential: got complex values, expected real ones; take .real if they are")
+        values = values.astype(np.float64)
         if values.shape != x.shape:
             raise ValueError(
                 f"potential: got an array of shape {values.shape}, expected {x.shape}, one value a site; "

@@ -1,7 +1,8 @@
 r"""Networks trained to be the states of one quantum particle on a lattice.
 
 The energy is the Rayleigh quotient of a network on the whole lattice, minimised with the linear method; an
-excited state is kept orthogonal to the states below it, after :cite:t:`naito2023`.
+excited state is kept orthogonal to the states below it. The idea is that of :cite:t:`naito2023`, the
+recipe is ours.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class State:
     def __repr__(self) -> str:
         return (
             f"E = {self.energy:.9f} (K = {self.kinetic:.6f}, V = {self.potential:.6f}, "
-            f"variance {self.variance:.1e})"
+            f"variance {self.variance:.1e})" + ("" if self.fit.converged else ", not converged")
         )
 
     def on(self, grid: Grid) -> Array:
@@ -122,6 +123,7 @@ def _normalised(network: WaveFunction, below: list[Array], grid: Grid) -> Array:
     parameter = next(network.parameters())
     x = torch.as_tensor(grid.x[:, None], dtype=parameter.dtype, device=parameter.device)
     psi: Array = network(x).cpu().double().numpy()
+    psi = psi / np.abs(psi).max()  # or the squares of a small network underflow
     for state in below + below:  # twice: Gram-Schmidt loses digits once
         psi = psi - grid.h * (state @ psi) * state
     return fix_sign(psi) / math.sqrt(grid.h * (psi @ psi))
@@ -191,6 +193,10 @@ def solve(
 
 
 def _check(ham: Hamiltonian, below: Sequence[State], starts: int) -> None:
+    if not isinstance(ham, Hamiltonian):
+        raise TypeError(f"ham: got {type(ham).__name__}, expected a Hamiltonian(grid, potential)")
+    if isinstance(below, State):
+        raise ValueError("below: got one state, expected a sequence of them; write below=[state]")
     check_states(len(below) + 1, ham.grid)
     for state in below:
         if state.hamiltonian.grid != ham.grid:

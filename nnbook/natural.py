@@ -56,6 +56,7 @@ class RayleighQuotient:
     def state(self, function: Function, params: Tensor) -> Tensor:
         """The wave function ``(n,)`` of one parameter vector: orthogonal to the states below, normalised."""
         psi = self._project(function(params, self.points)[:, None])[:, 0]
+        psi = psi / _size(psi)
         return psi / (self.weights @ psi.square()).sqrt()
 
     def value(self, function: Function, params: Tensor) -> Tensor:
@@ -67,6 +68,7 @@ class RayleighQuotient:
         """The energy to second order around one parameter vector."""
         raw, jac = jacobian(function, params, self.points)
         raw, jac = self._project(raw[:, None]), self._project(jac)
+        raw, jac = raw / _size(raw), jac / _size(raw)
         norm = (self.weights @ raw.square()).sqrt()
         psi, jac = raw / norm, jac / norm
         jac = jac - psi @ (self._bra(psi) @ jac)
@@ -80,6 +82,11 @@ class RayleighQuotient:
 
     def _project(self, f: Tensor) -> Tensor:
         return f if self.below is None else f - self.below @ (self._bra(self.below) @ f)
+
+
+def _size(psi: Tensor) -> Tensor:
+    """Largest value: a network may shrink until squares of its values underflow; its norm does not matter."""
+    return psi.detach().abs().amax()
 
 
 class Expansion(NamedTuple):

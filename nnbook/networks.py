@@ -71,11 +71,12 @@ class MLP(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        sizes = [inputs, *hidden, outputs]
-        if not hidden or min(sizes) < 1:
+        layers = [hidden] if isinstance(hidden, int) else list(hidden)
+        sizes = [inputs, *layers, outputs]
+        if isinstance(hidden, int) or not layers or not all(isinstance(n, int) and n > 0 for n in sizes):
             raise ValueError(
-                f"hidden: got {tuple(hidden)} with {inputs} inputs and {outputs} outputs, expected at least "
-                "one hidden layer and no size below 1, for example hidden=(8, 8)"
+                f"hidden: got {hidden} with {inputs} inputs and {outputs} outputs, expected at least one "
+                "hidden layer in a sequence, and no size below 1, for example hidden=(8, 8)"
             )
         self.activation = activation
         self._sigma = activation_function(activation)

@@ -15,6 +15,7 @@ from typing import Literal, TypeVar, cast
 
 import torch
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 Budget = Literal["quick", "full"]
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class Run:
         [1, 2]
         """
         results: list[T] = Parallel(n_jobs=-1)(delayed(_alone)(function, item) for item in items)
+        # loky retires workers that grew, and a call that comes in that moment can wait for ever: start afresh
+        get_reusable_executor().shutdown(wait=True)
         return results
 
     def __repr__(self) -> str:

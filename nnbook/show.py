@@ -153,7 +153,7 @@ class Slider:
 
     def _picture(self, traces: Sequence[go.Scatter], title: str) -> go.Figure:
         figure = go.Figure(traces)
-        figure.update_layout(**layout(), title={"text": title})
+        figure.update_layout(**layout(), title={"text": title, "font": {"size": 14}})
         figure.update_xaxes(title_text=self.xlabel, range=self.xrange)
         figure.update_yaxes(title_text=self.ylabel, range=self.yrange)
         if self.alt:
@@ -215,8 +215,9 @@ def layout(height: int = 460) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": GREY, "size": 14},
-        "margin": {"l": 65, "r": 15, "t": 85, "b": 55},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "margin": {"l": 65, "r": 15, "t": 50, "b": 55},
+        # inside the axes: a legend above them moves them when it wraps on a phone
+        "legend": {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0.99, "yanchor": "top"},
         "xaxis": axis,
         "yaxis": axis,
     }
@@ -281,7 +282,13 @@ def glue(**values: object) -> None:
     except ImportError:  # outside the book there is no text to glue into
         return
     for name, value in values.items():
-        store(name, value, display=False)
+        store(name, _Bare(value) if isinstance(value, str) else value, display=False)
+
+
+class _Bare(str):
+    """Text that prints without quotation marks."""
+
+    __repr__ = str.__str__
 
 
 def _short(values: ArrayLike) -> list[float]:

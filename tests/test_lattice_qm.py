@@ -611,3 +611,15 @@ def test_wrong_input_is_told_what_was_got_what_expected_and_what_to_do(attempt, 
     ham = oscillator(grid=Grid(8))
     with pytest.raises(ValueError, match=message):
         attempt(ham)
+
+
+def test_network_that_shrinks_to_nothing_keeps_its_energy():
+    state = solve(oscillator(grid=Grid(64)), hidden=(4,), starts=2)
+    with torch.no_grad():
+        state.network.mlp.linear()[
+            -1
+        ].bias -= 600  # softplus is then exp: the same shape, 1e-260 times as large
+    again = solve(state.hamiltonian, hidden=(4,), start=state)
+    exact = state.hamiltonian.exact()
+    assert again.energy == pytest.approx(exact.energies[0], abs=1e-3)
+    assert again.hamiltonian.grid.h * again.psi @ again.psi == pytest.approx(1)
