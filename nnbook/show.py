@@ -69,6 +69,7 @@ class Curve:
         x, y: its points.
         line: ``"solid"``, ``"dash"``, ``"dot"`` or ``"markers"``.
         colour: any CSS colour.
+        legend: whether the legend names it.
     """
 
     name: str
@@ -76,10 +77,11 @@ class Curve:
     y: ArrayLike
     line: Literal["solid", "dash", "dot", "markers"] = "solid"
     colour: str = BLUE
+    legend: bool = True
 
     def trace(self) -> go.Scatter:
         """The curve for plotly, rounded so that notebooks stay small and change only where numbers do."""
-        points = {"x": _short(self.x), "y": _short(self.y), "name": self.name}
+        points = {"x": _short(self.x), "y": _short(self.y), "name": self.name, "showlegend": self.legend}
         if self.line == "markers":
             return go.Scatter(**points, mode="markers", marker={"color": self.colour, "size": 7})
         return go.Scatter(
@@ -153,7 +155,9 @@ class Slider:
 
     def _picture(self, traces: Sequence[go.Scatter], title: str) -> go.Figure:
         figure = go.Figure(traces)
-        figure.update_layout(**layout(), title={"text": title, "font": {"size": 14}})
+        figure.update_layout(
+            **layout(), title={"text": title, "font": {"size": 14}, "y": 0.98, "yanchor": "top"}
+        )
         figure.update_xaxes(title_text=self.xlabel, range=self.xrange)
         figure.update_yaxes(title_text=self.ylabel, range=self.yrange)
         if self.alt:
@@ -215,9 +219,9 @@ def layout(height: int = 460) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": GREY, "size": 14},
-        "margin": {"l": 65, "r": 15, "t": 50, "b": 55},
-        # inside the axes: a legend above them moves them when it wraps on a phone
-        "legend": {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0.99, "yanchor": "top"},
+        "margin": {"l": 65, "r": 15, "t": 95, "b": 55},
+        # the margin has room for a legend of two lines: one that grows on a phone would move the axes
+        "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
         "xaxis": axis,
         "yaxis": axis,
     }
