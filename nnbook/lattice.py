@@ -88,22 +88,7 @@ class Hamiltonian:
     values: Array = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        x = self.grid.x
-        values = np.asarray(self.potential(x))
-        if np.iscomplexobj(values):
-            raise ValueError("potential: got complex values, expected real ones; take .real if they are")
-        values = values.astype(np.float64)
-        if values.shape != x.shape:
-            raise ValueError(
-                f"potential: got an array of shape {values.shape}, expected {x.shape}, one value a site; "
-                "a constant potential c is written lambda x: c + 0 * x"
-            )
-        if not np.isfinite(values).all():
-            bad = x[~np.isfinite(values)][0]
-            raise ValueError(
-                f"potential: got {values[~np.isfinite(values)][0]} at x = {bad:g}, expected finite values; "
-                "replace a hard wall by a large number or end the grid there"
-            )
+        values = checked_values("potential", self.potential, self.grid.x)
         object.__setattr__(self, "values", values)
 
     def exact(self, states: int = 1) -> Spectrum:
@@ -162,6 +147,30 @@ def fix_sign(psi: Array) -> Array:
     """Make the outermost lobe on the right positive, as Hermite functions have it."""
     significant = np.flatnonzero(np.abs(psi) > 1e-2 * np.abs(psi).max())
     return psi if psi[significant[-1]] > 0 else -psi
+
+
+def checked_values(name: str, function: Potential, at: Array, *, symbol: str = "x") -> Array:
+    """The values of an energy that a reader wrote as a function.
+
+    Raises:
+        ValueError: values of the wrong shape, complex, or not finite.
+    """
+    values = np.asarray(function(at))
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name}: got complex values, expected real ones; take .real if they are")
+    values = values.astype(np.float64)
+    if values.shape != at.shape:
+        raise ValueError(
+            f"{name}: got an array of shape {values.shape}, expected {at.shape}, one value a site; "
+            f"a constant c is written lambda x: c + 0 * x"
+        )
+    if not np.isfinite(values).all():
+        bad = ~np.isfinite(values)
+        raise ValueError(
+            f"{name}: got {values[bad][0]} at {symbol} = {at[bad][0]:g}, expected finite values; "
+            "replace a hard wall by a large number or end the grid there"
+        )
+    return values
 
 
 def check_states(states: int, grid: Grid) -> None:

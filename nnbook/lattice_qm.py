@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,19 +26,21 @@ __all__ = ["Grid", "Hamiltonian", "Spectrum", "State", "WaveFunction", "formula"
 
 
 class WaveFunction(nn.Module):
-    r"""A network as a wave function of one coordinate.
+    r"""A network as a wave function of one coordinate, or of several.
 
     .. math:: \psi(x) = \operatorname{softplus}(a(x)) \quad\text{or, signed,}\quad
               \psi(x) = \operatorname{softplus}(a(x)) - \operatorname{softplus}(b(x))
 
-    with a (and b) the outputs of an MLP. Softplus is positive and decays like :math:`e^{a}`: right for a
-    ground state, which has no node, and for its tails. The difference of two has nodes and the same tails.
+    with a (and b) the outputs of an MLP of ``inputs`` coordinates. Softplus is positive and decays like
+    :math:`e^{a}`: right for a ground state, which has no node, and for its tails. The difference of two has
+    nodes and the same tails.
     """
 
     def __init__(
         self,
         hidden: Sequence[int],
         *,
+        inputs: int = 1,
         signed: bool = False,
         activation: str = "softplus",
         generator: torch.Generator | None = None,
@@ -47,7 +50,7 @@ class WaveFunction(nn.Module):
         super().__init__()
         self.signed = signed
         self.mlp = MLP(
-            1,
+            inputs,
             hidden,
             2 if signed else 1,
             activation=activation,
@@ -57,7 +60,7 @@ class WaveFunction(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(n, 1)`` to ``(n,)``; not normalised."""
+        """Map ``(n, inputs)`` to ``(n,)``; not normalised."""
         out = F.softplus(self.mlp(x))
         return out[:, 0] - out[:, 1] if self.signed else out[:, 0]
 
@@ -182,7 +185,7 @@ def solve(
 
     network = draw()
     if start is not None:
-        _take_over(network, start)
+        take_over(network, start.network)
         vectors = flatten(network)[None]
     else:
         vectors = torch.stack([flatten(network), *(flatten(draw()) for _ in range(starts - 1))])
@@ -195,25 +198,36 @@ def solve(
 def _check(ham: Hamiltonian, below: Sequence[State], starts: int) -> None:
     if not isinstance(ham, Hamiltonian):
         raise TypeError(f"ham: got {type(ham).__name__}, expected a Hamiltonian(grid, potential)")
-    if isinstance(below, State):
-        raise ValueError("below: got one state, expected a sequence of them; write below=[state]")
+    check_below(below, ham.grid)
     check_states(len(below) + 1, ham.grid)
     for state in below:
-        if state.hamiltonian.grid != ham.grid:
-            raise ValueError(
-                f"below: got a state on {state.hamiltonian.grid}, expected {ham.grid}; "
-                "solve it on this grid first"
-            )
         if not np.array_equal(state.hamiltonian.values, ham.values):
             raise ValueError("below: got a state of another potential, expected states of this Hamiltonian")
-    if len(set(below)) < len(below):
-        raise ValueError("below: got the same state twice, expected each lower state once")
     if starts < 1:
         raise ValueError(f"starts: got {starts}, expected at least one random network")
 
 
-def _take_over(network: WaveFunction, start: State) -> None:
-    vector = flatten(start.network)
+def check_below(below: Any, grid: Grid) -> None:
+    """Raise a ValueError unless these are several different states on one grid."""
+    if not isinstance(below, Sequence):
+        raise ValueError("below: got one state, expected a sequence of them; write below=[state]")
+    for state in below:
+        if state.hamiltonian.grid != grid:
+            raise ValueError(
+                f"below: got a state on {state.hamiltonian.grid}, expected {grid}; "
+                "solve it on this grid first"
+            )
+    if len(set(below)) < len(below):
+        raise ValueError("below: got the same state twice, expected each lower state once")
+
+
+def take_over(network: nn.Module, start: nn.Module) -> None:
+    """Copy the parameters of a trained network into another one of the same shape.
+
+    Raises:
+        ValueError: another number of parameters.
+    """
+    vector = flatten(start)
     if vector.shape != flatten(network).shape:
         raise ValueError(
             f"start: got a network of {len(vector)} parameters, expected {len(flatten(network))}; "
@@ -223,19 +237,33 @@ def _take_over(network: WaveFunction, start: State) -> None:
 
 
 def _spread(net: WaveFunction, ham: Hamiltonian, generator: torch.Generator) -> None:
-    """Let the units bend where a classical particle of a random temperature would be.
+    bend_where_classical(net.mlp, ham.grid.x[:, None], ham.values, ham.grid, generator)
+
+
+def bend_where_classical(
+    mlp: MLP, x: Array, energy: Array, grid: Grid, generator: torch.Generator, weights: Array | None = None
+) -> None:
+    """Let the units bend where classical particles of a random temperature would be.
 
     The temperature is log-uniform over three decades above the zero-point energy of the empty box, so
-    that among several networks one has the length scale of the ground state, whatever the potential.
+    that among several networks one has the length scales of the ground state, whatever the potential.
+
+    Args:
+        mlp: its first layer is drawn anew.
+        x: configurations, ``(n, particles)``.
+        energy: the potential energy of each, ``(n,)``.
+        grid: the lattice that they live on.
+        generator: source of the random numbers.
+        weights: the volume of each configuration; default: all the same.
     """
-    x, v = ham.grid.x, ham.values - ham.values.min()
-    zero_point = math.pi**2 / (8 * ham.grid.x_max**2)
+    zero_point = math.pi**2 / (8 * grid.x_max**2)
     temperature = 2 * zero_point * 10 ** (3 * float(torch.rand(1, generator=generator)))
-    weight = torch.as_tensor(np.exp(-v / temperature))
-    sites = torch.multinomial(weight, net.mlp.linear()[0].out_features, replacement=True, generator=generator)
-    mean, square = np.average(np.stack([x, x**2]), axis=1, weights=weight.numpy())
-    points = torch.as_tensor(x)[sites][:, None]
-    net.mlp.place_kinks(points, scale=max(math.sqrt(square - mean**2), ham.grid.h), generator=generator)
+    weight = np.exp(-(energy - energy.min()) / temperature) * (1.0 if weights is None else weights)
+    units = mlp.linear()[0].out_features
+    chosen = torch.multinomial(torch.as_tensor(weight), units, replacement=True, generator=generator)
+    variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(x.T, aweights=weight, ddof=0)))
+    width = axes * np.sqrt(np.maximum(variance, grid.h**2))
+    mlp.place_kinks(torch.as_tensor(x)[chosen], scale=torch.as_tensor(width), generator=generator)
 
 
 def _problem(

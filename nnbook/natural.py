@@ -168,7 +168,7 @@ def _solve(
     velocity = -torch.cholesky_solve(force, factor)[..., 0]
     if second is None:
         return velocity, info == 0
-    bend = here.pull[:, None] @ second(velocity)[..., None]
+    bend = (second(velocity) @ here.pull.mT)[..., None]
     acceleration = -torch.cholesky_solve(bend, factor)[..., 0]
     small = acceleration.norm(dim=-1) < 1.5 * velocity.norm(dim=-1)
     return velocity + 0.5 * torch.where(small[..., None], acceleration, 0.0), info == 0

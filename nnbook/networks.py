@@ -102,16 +102,19 @@ class MLP(nn.Module):
         return [cast(nn.Linear, layer) for layer in self.layers]
 
     @torch.no_grad()
-    def place_kinks(self, points: Tensor, *, scale: float, generator: torch.Generator | None = None) -> None:
+    def place_kinks(
+        self, points: Tensor, *, scale: float | Tensor, generator: torch.Generator | None = None
+    ) -> None:
         r"""Redraw the first layer so that each unit bends at one of the given points.
 
-        Unit i gets :math:`w_i \sim N(0, 1/\text{scale}^2)` in each component and
-        :math:`b_i = -w_i \cdot x_i`, with :math:`x_i` the i-th point. Units that bend outside of the region
-        that matters add nothing to a fit; drawn this way none is wasted.
+        Unit i gets :math:`w_i \sim N(0, \Sigma^{-1})` and :math:`b_i = -w_i \cdot x_i`, with :math:`x_i` the
+        i-th point. Units that bend outside of the region that matters add nothing to a fit; drawn this way
+        none is wasted.
 
         Args:
             points: one per unit, ``(units, inputs)``.
-            scale: the width of the region, in the units of x.
+            scale: the width of the region, in the units of x: one number for :math:`\Sigma = \text{scale}^2`,
+                or a matrix ``(inputs, inputs)`` with :math:`\Sigma = \text{scale}\,\text{scale}^T`.
 
         Raises:
             ValueError: the number or dimension of the points does not match the layer.
@@ -122,7 +125,11 @@ class MLP(nn.Module):
                 f"points: got shape {tuple(points.shape)}, expected (units, inputs) = "
                 f"{tuple(first.weight.shape)}"
             )
-        _draw(first.weight, 1 / scale, generator)
+        _draw(first.weight, 1.0, generator)
+        width = torch.as_tensor(scale).to(first.weight)
+        if width.ndim == 0:
+            width = width * torch.eye(first.in_features).to(width)
+        first.weight.copy_(torch.linalg.solve(width, first.weight, left=False))
         first.bias.copy_(-(first.weight * points.to(first.weight)).sum(1))
 
 
