@@ -122,15 +122,22 @@ def _quick_arithmetic(threads: int) -> None:
 
 def _keep_freed_memory() -> None:
     """Let glibc reuse large blocks instead of returning each to the kernel, which then clears it anew."""
-    if platform.libc_ver()[0] == "glibc":
-        never_trim, threshold = (-1, -1), (-3, 1 << 30)  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(*never_trim), mallopt(*threshold)
+    if libc := _glibc():
+        for option, value in ((-1, -1), (-3, 1 << 30)):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+            libc.mallopt(option, value)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
 def _alone(function: Callable[[Item], T], item: Item) -> T:
     _quick_arithmetic(threads=1)
-    return function(item)
+    try:
+        return function(item)
+    finally:
+        if libc := _glibc():
+            libc.malloc_trim(0)  # between two items, or loky takes what is kept for a leak
 
 
 def _device(device: str | torch.device | None) -> torch.device:
