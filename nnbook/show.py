@@ -151,7 +151,17 @@ class Slider:
             description=self.name,
             continuous_update=False,
         )
-        return ipywidgets.interactive(lambda value: self.at(value).show(), value=control)
+        picture = ipywidgets.Output()
+
+        def redraw(value: float) -> None:
+            # set the output instead of capturing it: a capture makes the front end write back while the cell
+            # runs, and nbclient can then miss the end of the cell (its issue 312)
+            data = {"application/vnd.plotly.v1+json": json.loads(self.at(value).to_json())}
+            picture.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
+
+        control.observe(lambda change: redraw(change.new), names="value")
+        redraw(control.value)
+        return ipywidgets.VBox([control, picture])
 
     def _picture(self, traces: Sequence[go.Scatter], title: str) -> go.Figure:
         figure = go.Figure(traces)

@@ -58,7 +58,7 @@ def found(kind, lam=0.25, omega=1.0, points=64, count=2):
 def tower(kind):
     states = []
     for _ in range(4):
-        states.append(solve(hamiltonian(Grid(48), 1.0), statistics=kind, below=states, seed=1))
+        states.append(solve(hamiltonian(Grid(48), 1.0), statistics=kind, below=states, tolerance=1e-6))
     return states
 
 
@@ -301,7 +301,7 @@ def test_trained_pairs_reach_the_lattice_energy_from_above(kind, lam, omega):
 
 @both
 def test_trained_trio_reaches_the_lattice_energy_from_above(kind):
-    state = found(kind, 0.0, points=24, count=3)
+    state = found(kind, 0.0, points=16, count=3)
     assert -1e-9 < state.energy - exact(state.hamiltonian, kind).energies[0] < 1e-5
 
 
