@@ -42,8 +42,8 @@ class Particles:
     statistics: Statistics
 
     def __post_init__(self) -> None:
-        if not (self.count >= 1 and self.count % 1 == 0):
-            raise ValueError(f"count: got {self.count}, expected a whole number of particles, at least 1")
+        if not (isinstance(self.count, int) and self.count >= 1):
+            raise ValueError(f"count: got {self.count!r}, expected a whole number of particles, at least 1")
         if self.statistics not in get_args(Statistics):
             raise ValueError(f"statistics: got {self.statistics!r}, expected 'boson' or 'fermion'")
 

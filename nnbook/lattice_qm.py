@@ -72,6 +72,8 @@ def formula(network: WaveFunction, digits: int = 5) -> str:
         ValueError: more than one hidden layer, or other units; such a formula does not fit on a page.
     """
     first, *more, last = network.mlp.linear()
+    if first.in_features > 1:
+        raise ValueError(f"network: got {first.in_features} coordinates, expected a network of one")
     if more or network.mlp.activation != "softplus":
         raise ValueError(
             f"network: got {len(more) + 1} hidden layers of {network.mlp.activation} units, "
@@ -198,7 +200,7 @@ def solve(
 def _check(ham: Hamiltonian, below: Sequence[State], starts: int) -> None:
     if not isinstance(ham, Hamiltonian):
         raise TypeError(f"ham: got {type(ham).__name__}, expected a Hamiltonian(grid, potential)")
-    check_below(below, ham.grid)
+    _check_below(below, ham.grid)
     check_states(len(below) + 1, ham.grid)
     for state in below:
         if not np.array_equal(state.hamiltonian.values, ham.values):
@@ -207,7 +209,7 @@ def _check(ham: Hamiltonian, below: Sequence[State], starts: int) -> None:
         raise ValueError(f"starts: got {starts}, expected at least one random network")
 
 
-def check_below(below: Any, grid: Grid) -> None:
+def _check_below(below: Any, grid: Grid) -> None:
     """Raise a ValueError unless these are several different states on one grid."""
     if not isinstance(below, Sequence):
         raise ValueError("below: got one state, expected a sequence of them; write below=[state]")

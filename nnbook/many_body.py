@@ -24,7 +24,7 @@ from torch import Tensor
 from nnbook.identical import Particles, Sector, Statistics, sector
 from nnbook.lattice import Array, Grid, Potential, Spectrum, checked_values
 
-#: Most configurations that the lattice solver accepts: a thousand parameters' Jacobian has 8 GB then.
+#: The lattice solver accepts no more configurations than this.
 MOST = 1_000_000
 
 
@@ -101,15 +101,16 @@ class ManyBodyHamiltonian:
 
 
 def _check_size(grid: Grid, count: int) -> None:
-    if not (count >= 1 and count % 1 == 0):
-        raise ValueError(f"count: got {count}, expected a whole number of particles, 1 to 3")
-    size = Particles(int(count), "boson").configurations(grid.points - 1)
+    if not (isinstance(count, int) and count >= 1):
+        raise ValueError(f"count: got {count!r}, expected a whole number of particles, 1 to 3")
+    size = Particles(min(count, 9), "boson").configurations(grid.points - 1)
     if count > 3 or size > MOST:
+        memory = 3 * 8 * 200 * size / 1e9
         raise ValueError(
-            f"count: got {count} particles on {grid.points} intervals, which have {size:,} configurations; "
-            f"the linear method would take {3 * 8 * 200 * size / 1e9:,.0f} GB for 200 parameters. "
-            f"Expected 1 to 3 particles and at most {MOST:,} configurations: take fewer points, or sample "
-            "them by Monte Carlo"
+            f"count: got {count} particles on {grid.points} intervals, which have {size:,} configurations"
+            f"{' or more' if count > 9 else ''}; the linear method would take {memory:,.1f} GB for 200 "
+            f"parameters. Expected 1 to 3 particles and at most {MOST:,} configurations: take fewer points, "
+            "or sample them by Monte Carlo"
         )
 
 
@@ -153,10 +154,13 @@ def exact(ham: ManyBodyHamiltonian, statistics: Statistics, states: int = 1) -> 
     Raises:
         ValueError: unknown statistics, fewer than 1 state, or as many as there are configurations.
     """
-    basis = ham.sector(statistics)
+    basis = sector_of(ham, statistics)
     size = len(basis.sites)
-    if not 1 <= states < size:
-        raise ValueError(f"states: got {states}, expected 1 to {size - 1}; a finer grid has more")
+    if not (isinstance(states, int) and 1 <= states < size):
+        most = max(size - 1, 0)
+        raise ValueError(
+            f"states: got {states}, expected 1 to {most}, fewer than configurations; a finer grid has more"
+        )
     root = np.sqrt(basis.weights)
     rows, hops = np.repeat(np.arange(size), 2 * ham.count), basis.neighbours.ravel()
     rows, hops = rows[hops < size], hops[hops < size]
@@ -173,6 +177,21 @@ def exact(ham: ManyBodyHamiltonian, statistics: Statistics, states: int = 1) -> 
     return Spectrum(energies[order], psi)
 
 
+def sector_of(ham: ManyBodyHamiltonian, statistics: Statistics) -> Sector:
+    """The sector of a Hamiltonian that a reader passed.
+
+    Raises:
+        TypeError: another kind of Hamiltonian.
+        ValueError: unknown statistics.
+    """
+    if not isinstance(ham, ManyBodyHamiltonian):
+        raise TypeError(
+            f"ham: got {type(ham).__name__}, expected a ManyBodyHamiltonian; hamiltonian(grid, omega, "
+            "interaction, count=1) is the one for a single particle"
+        )
+    return ham.sector(statistics)
+
+
 def fix_sign(psi: Array) -> Array:
     """Make the largest value positive; of two equally large ones, the first."""
     large = np.flatnonzero(np.abs(psi) > 0.99 * np.abs(psi).max())
@@ -182,7 +201,7 @@ def fix_sign(psi: Array) -> Array:
 def separated(
     omega: float, interaction: Potential | None, statistics: Statistics, states: int = 1, *, points: int = 600
 ) -> Array:
-    r"""Energies of two particles in a harmonic trap without a lattice, to about ten digits.
+    r"""Energies of two particles in a harmonic trap without a lattice, to about ten digits for ω ≥ 0.1.
 
     Centre of mass and distance separate,
 
@@ -198,7 +217,8 @@ def separated(
         interaction: U(r), or None.
         statistics: ``"boson"`` or ``"fermion"``.
         states: how many, from the ground state up.
-        points: number of sinc functions out to :math:`r = 18 / \sqrt{\omega}`.
+        points: number of sinc functions out to :math:`r = 18 / \sqrt{\omega}`; a weak trap with a narrow
+            interaction needs more.
 
     Raises:
         ValueError: unknown statistics, a frequency that is not positive, fewer than 1 state.

@@ -13,16 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
+from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from nnbook.identical import Particles, Sector, Statistics
 from nnbook.lattice import Array, Grid, Spectrum
-from nnbook.lattice_qm import WaveFunction, bend_where_classical, check_below, take_over
-from nnbook.many_body import ManyBodyHamiltonian, exact, fix_sign, hamiltonian, separated
+from nnbook.lattice_qm import WaveFunction, bend_where_classical, take_over
+from nnbook.many_body import ManyBodyHamiltonian, exact, fix_sign, hamiltonian, sector_of, separated
 from nnbook.natural import RayleighQuotient, minimise
 from nnbook.networks import flatten
 from nnbook.train import Fit
@@ -126,16 +126,15 @@ class State:
     def raw(self) -> Array:
         """The plain network f before the sum over permutations, on the same axes as :meth:`full`.
 
-        Its scale is that of ``psi``: summed over permutations with their signs it gives the wave function.
+        Its scale is that of ``psi``: summed over permutations with their signs, and made orthogonal to the
+        states below, it gives the wave function.
         """
         axes = np.meshgrid(*[self.hamiltonian.grid.x] * self.hamiltonian.count, indexing="ij")
         parameter = next(self.network.parameters())
         points = torch.as_tensor(np.stack(axes, -1).reshape(-1, self.hamiltonian.count)).to(parameter)
         values: Array = self.network.network(points).cpu().double().numpy().reshape(axes[0].shape)
         summed = self.network(torch.as_tensor(self.sector.x).to(parameter)).cpu().double().numpy()
-        weights = self.sector.weights
-        scale = float((weights * self.psi) @ summed / (weights @ summed**2))
-        return values * scale
+        return values / float((self.sector.weights * self.psi) @ summed)
 
     def density(self) -> Array:
         """Particles per length at each site, ``(M - 1,)``."""
@@ -195,8 +194,8 @@ def solve(
     >>> solve(trap, statistics="boson", hidden=(4, 4)).energy < 0.9941
     True
     """
-    particles = Particles(_count(ham), statistics)
     _check(ham, statistics, below, starts)
+    particles = Particles(ham.count, statistics)
     signed = bool(below) if signed is None else signed
     generator = torch.Generator().manual_seed(seed)
     basis, energy = ham.sector(statistics), ham.trap(statistics) + ham.pairs(statistics)
@@ -241,45 +240,60 @@ def ritz(states: Sequence[State]) -> Spectrum:
     rotates them inside it. By the min-max theorem each energy is an upper bound of its level.
 
     Args:
-        states: orthonormal states of one problem, as :func:`solve` gives them one after the other.
+        states: different states of one problem, as :func:`solve` gives them one after the other.
 
     Returns:
         Energies in ascending order and the rotated states on the ordered configurations ``(n, states)``.
 
     Raises:
-        ValueError: no states, or states on different grids.
+        ValueError: no states, states of different problems, or states that depend on each other.
     """
-    if not states:
-        raise ValueError("states: got none, expected at least one trained state")
+    if isinstance(states, State) or not states:
+        raise ValueError(f"states: got {states or 'none'}, expected a sequence of trained states")
     ham, statistics = states[0].hamiltonian, states[0].statistics
-    check_below(states, ham.grid)
+    _same_problem("states", ham, statistics, states)
     psi = np.column_stack([s.psi for s in states])
     image = ham.operator(statistics)(torch.as_tensor(psi)).numpy()
     weights = ham.sector(statistics).weights[:, None]
-    energies, mix = np.linalg.eigh(psi.T @ (weights * image))
+    overlap = psi.T @ (weights * psi)
+    if np.linalg.eigvalsh(overlap)[0] < 1e-8:
+        raise ValueError("states: got states that depend on each other, expected different ones; see below=")
+    energies, mix = eigh(psi.T @ (weights * image), overlap)
     return Spectrum(energies, np.column_stack([fix_sign(column) for column in (psi @ mix).T]))
 
 
-def _count(ham: Any) -> int:
-    if not isinstance(ham, ManyBodyHamiltonian):
-        raise TypeError(
-            f"ham: got {type(ham).__name__}, expected a ManyBodyHamiltonian; hamiltonian(grid, omega, "
-            "interaction, count=1) is the one for a single particle"
-        )
-    return ham.count
-
-
 def _check(ham: ManyBodyHamiltonian, statistics: Statistics, below: Sequence[State], starts: int) -> None:
-    check_below(below, ham.grid)
-    for state in below:
-        if state.statistics != statistics:
-            raise ValueError(f"below: got {state.statistics}s, expected {statistics}s as in this problem")
-        other = state.hamiltonian
-        same = np.array_equal(other.trap_values, ham.trap_values) and other.count == ham.count
-        if not (same and np.array_equal(other.pair_values, ham.pair_values)):
-            raise ValueError("below: got a state of another problem, expected states of this Hamiltonian")
+    size = len(sector_of(ham, statistics).sites)
+    _same_problem("below", ham, statistics, below)
+    if len(below) >= size:
+        raise ValueError(
+            f"below: got {len(below)} states, expected fewer than the {size} configurations of the "
+            f"{statistics}s on this grid; take more points"
+        )
     if starts < 1:
         raise ValueError(f"starts: got {starts}, expected at least one random network")
+
+
+def _same_problem(
+    name: str, ham: ManyBodyHamiltonian, statistics: Statistics, states: Sequence[State]
+) -> None:
+    if not isinstance(states, Sequence):
+        raise ValueError(f"{name}: got one state, expected a sequence of them; write {name}=[state]")
+    for state in states:
+        other = getattr(state, "hamiltonian", None)
+        if not isinstance(other, ManyBodyHamiltonian):
+            raise TypeError(f"{name}: got {type(state).__name__}, expected states of several particles")
+        if other.grid != ham.grid:
+            raise ValueError(
+                f"{name}: got a state on {other.grid}, expected {ham.grid}; state.on(points) moves it"
+            )
+        if state.statistics != statistics:
+            raise ValueError(f"{name}: got {state.statistics}s, expected {statistics}s as in this problem")
+        same = np.array_equal(other.trap_values, ham.trap_values) and other.count == ham.count
+        if not (same and np.array_equal(other.pair_values, ham.pair_values)):
+            raise ValueError(f"{name}: got a state of another problem, expected states of this Hamiltonian")
+    if len(set(states)) < len(states):
+        raise ValueError(f"{name}: got the same state twice, expected each state once")
 
 
 def _sizes(points: int, coarse: int) -> list[int]:

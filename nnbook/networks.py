@@ -117,7 +117,7 @@ class MLP(nn.Module):
                 or a matrix ``(inputs, inputs)`` with :math:`\Sigma = \text{scale}\,\text{scale}^T`.
 
         Raises:
-            ValueError: the number or dimension of the points does not match the layer.
+            ValueError: points or scale do not match the layer, or the scale is singular.
         """
         first = self.linear()[0]
         if points.shape != first.weight.shape:
@@ -129,6 +129,11 @@ class MLP(nn.Module):
         width = torch.as_tensor(scale).to(first.weight)
         if width.ndim == 0:
             width = width * torch.eye(first.in_features).to(width)
+        if width.shape != (first.in_features,) * 2 or torch.linalg.matrix_rank(width) < first.in_features:
+            raise ValueError(
+                f"scale: got {scale}, expected a width above zero or a matrix of full rank and shape "
+                f"{(first.in_features,) * 2}"
+            )
         first.weight.copy_(torch.linalg.solve(width, first.weight, left=False))
         first.bias.copy_(-(first.weight * points.to(first.weight)).sum(1))
 

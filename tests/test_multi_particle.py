@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import nnbook
 from nnbook import many_body
-from nnbook.lattice_qm import Hamiltonian, WaveFunction
+from nnbook.lattice_qm import Hamiltonian, WaveFunction, formula
 from nnbook.multi_particle import (
     Grid,
     ManyBodyHamiltonian,
@@ -60,6 +60,12 @@ def tower(kind):
     for _ in range(4):
         states.append(solve(hamiltonian(Grid(48), 1.0), statistics=kind, below=states, tolerance=1e-6))
     return states
+
+
+def tiny(kind, ham=None, **options):
+    """A state that is hardly trained: enough for what holds for any network."""
+    options = {"hidden": (4,), "starts": 1, "tolerance": 1.0, "patience": 1} | options
+    return solve(ham or hamiltonian(Grid(12)), statistics=kind, **options)
 
 
 def brute_force(ham):
@@ -340,6 +346,21 @@ def test_raw_network_gives_the_wave_function_when_symmetrised(kind):
     np.testing.assert_allclose(summed, state.full(), atol=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_raw_network_keeps_the_sign_that_the_wave_function_was_given(seed):
+    state = tiny("fermion", seed=seed)
+    raw = state.raw()
+    np.testing.assert_allclose(raw - raw.T, state.full(), atol=1e-10)
+
+
+def test_raw_network_of_an_excited_state_is_on_the_scale_of_its_wave_function():
+    ground = tiny("boson")
+    state = tiny("boson", below=[ground])
+    summed = state.raw() + state.raw().T
+    below, h = ground.full(), state.hamiltonian.grid.h
+    np.testing.assert_allclose(summed - h**2 * (below * summed).sum() * below, state.full(), atol=1e-8)
+
+
 def test_state_on_a_finer_lattice_obeys_its_bound():
     finer = found("fermion").on(128)
     excess = finer.energy - exact(finer.hamiltonian, "fermion").energies[0]
@@ -383,6 +404,45 @@ def test_ritz_rotates_a_mixture_back():
     np.testing.assert_allclose(ritz(mixed).energies, low.energies, atol=1e-9)
 
 
+def test_ritz_of_states_that_are_not_orthogonal_keeps_the_bound():
+    states = [tiny("boson", seed=seed) for seed in (1, 2)]
+    assert (ritz(states).energies >= exact(states[0].hamiltonian, "boson", 2).energies - 1e-10).all()
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda: tiny("fermion"), "states: got fermions, expected bosons"),
+        (lambda: tiny("boson", hamiltonian(Grid(12), 2.0)), "states: got a state of another problem"),
+        (
+            lambda: tiny("boson", hamiltonian(Grid(14))),
+            r"states: got a state on .*state.on\(points\) moves it",
+        ),
+    ],
+)
+def test_ritz_of_states_of_different_problems_is_refused(other, message):
+    with pytest.raises(ValueError, match=message):
+        ritz([tiny("boson"), other()])
+
+
+def test_ritz_of_one_state_alone_is_refused():
+    with pytest.raises(ValueError, match=r"states: got 2 bosons: E = .* expected a sequence"):
+        ritz(tiny("boson"))
+
+
+def test_no_more_states_are_trained_than_there_are_configurations():
+    ham, states = hamiltonian(Grid(4)), []
+    for _ in range(3):
+        states.append(tiny("fermion", ham, below=states))
+    with pytest.raises(ValueError, match="below: got 3 states, expected fewer than the 3 configurations"):
+        tiny("fermion", ham, below=states)
+
+
+def test_formula_of_two_coordinates_is_refused():
+    with pytest.raises(ValueError, match="network: got 2 coordinates, expected a network of one"):
+        formula(WaveFunction((2,), inputs=2))
+
+
 # Kinks in several dimensions
 
 
@@ -398,6 +458,12 @@ def test_kinks_follow_the_shape_of_a_cloud():
     torch.testing.assert_close(first.weight.T.cov().detach(), expected, rtol=0.05, atol=0.05)
 
 
+@pytest.mark.parametrize("scale", [torch.ones(2), torch.eye(3), torch.ones(2, 2), 0.0])
+def test_width_of_the_wrong_shape_or_rank_is_named(scale):
+    with pytest.raises(ValueError, match=r"scale: got .*expected a width above zero or a matrix"):
+        MLP(2, (4,)).place_kinks(torch.zeros(4, 2), scale=scale)
+
+
 # Bad input
 
 
@@ -408,8 +474,8 @@ def test_kinks_follow_the_shape_of_a_cloud():
         (lambda: Particles(1.5, "boson"), "count: got 1.5, expected a whole number"),
         (lambda: Particles(2, "anyon"), "statistics: got 'anyon', expected 'boson' or 'fermion'"),
         (lambda: hamiltonian(TALK, count=0), "count: got 0, expected a whole number of particles, 1 to 3"),
-        (lambda: hamiltonian(Grid(64), count=4), r"count: got 4 particles on 64 .* 3 GB .* by Monte Carlo"),
-        (lambda: hamiltonian(TALK, count=3), r"2,796,160 configurations; .* 13 GB .*take fewer points"),
+        (lambda: hamiltonian(Grid(64), count=4), r"count: got 4 particles on 64 .* 3.2 GB .* by Monte Carlo"),
+        (lambda: hamiltonian(TALK, count=3), r"2,796,160 configurations; .* 13.4 GB .*take fewer points"),
         (lambda: hamiltonian(TALK, -1.0), "omega: got -1.0, expected a frequency, zero or more"),
         (lambda: hamiltonian(TALK, math.nan), "omega: got nan, expected a frequency"),
         (
@@ -421,6 +487,9 @@ def test_kinks_follow_the_shape_of_a_cloud():
         (lambda: exact(hamiltonian(TALK), "anyon"), "statistics: got 'anyon'"),
         (lambda: exact(hamiltonian(Grid(4)), "fermion", 3), "states: got 3, expected 1 to 2; a finer grid"),
         (lambda: exact(hamiltonian(TALK), "boson", 0), "states: got 0, expected 1 to"),
+        (lambda: exact(hamiltonian(TALK), "boson", 1.5), "states: got 1.5, expected 1 to"),
+        (lambda: hamiltonian(TALK, count=2.0), "count: got 2.0, expected a whole number"),
+        (lambda: hamiltonian(TALK, count=5000), "count: got 5000 particles on 256 intervals"),
         (lambda: separated(0.0, None, "boson"), "omega: got 0.0, expected a positive frequency"),
         (lambda: separated(1.0, None, "anyon"), "statistics: got 'anyon'"),
         (lambda: separated(1.0, None, "boson", 0), "states: got 0, expected 1 to 600"),
@@ -459,6 +528,8 @@ def test_states_below_must_belong_to_the_problem(ham, kind, below, message):
 def test_a_hamiltonian_of_one_particle_is_refused():
     with pytest.raises(TypeError, match="ham: got Hamiltonian, expected a ManyBodyHamiltonian"):
         solve(Hamiltonian(TALK, np.square), statistics="boson")
+    with pytest.raises(TypeError, match="ham: got Hamiltonian, expected a ManyBodyHamiltonian"):
+        exact(Hamiltonian(TALK, np.square), "boson")
 
 
 def test_limit_of_configurations_is_in_the_message():

@@ -1,0 +1,59 @@
+"""Seconds for the talk's thirty rows of two particles, and for a step with three.
+
+``make bench`` prints the tables; README.md beside this file keeps those of past machines.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+import numpy as np
+
+import nnbook
+from nnbook.many_body import ManyBodyHamiltonian
+from nnbook.multi_particle import Grid, exact, hamiltonian, solve
+from nnbook.show import Table, scientific
+
+BOXES = {1: 5.0, 5: 3.75, 10: 2.5}
+ROWS = [(kind, w, lam) for kind in ("boson", "fermion") for w in BOXES for lam in (-1, -0.25, 0, 0.25, 1)]
+
+
+def gaussian(omega: float, lam: float, grid: Grid) -> ManyBodyHamiltonian:
+    return hamiltonian(grid, omega, lambda r: 100 * lam * np.exp(-(r**2)))
+
+
+def error(row: tuple[str, int, float], points: int, shrink: bool, tolerance: float) -> float:
+    kind, omega, lam = row
+    box = BOXES[omega] if shrink else 5.0
+    ham = gaussian(omega, lam, Grid(int(points * box / 5), box))
+    state = solve(ham, statistics=kind, tolerance=tolerance)  # type: ignore[arg-type]
+    return state.energy - exact(ham, kind).energies[0]  # type: ignore[arg-type]
+
+
+def thirty(run: nnbook.Run) -> Table:
+    lines = []
+    for points, shrink, tolerance in ((128, False, 1e-8), (256, True, 1e-7)):
+        begin = time.perf_counter()
+        job = partial(error, points=points, shrink=shrink, tolerance=tolerance)
+        errors = np.array(run.map(job, ROWS))
+        seconds = f"{time.perf_counter() - begin:.0f}"
+        spread = scientific(float(np.median(errors)), 1), scientific(errors.max(), 1)
+        lines.append((f"M = {points}, {'shrunk box' if shrink else 'box 5'}", seconds, *spread))
+    return Table(("thirty rows", "s", "median error", "largest error"), lines)
+
+
+def three() -> Table:
+    lines = []
+    for kind in ("boson", "fermion"):
+        begin = time.perf_counter()
+        state = solve(hamiltonian(Grid(64), count=3), statistics=kind)
+        seconds = time.perf_counter() - begin
+        gap = state.energy - exact(state.hamiltonian, kind).energies[0]
+        lines.append((f"3 {kind}s, M = 64", f"{seconds:.1f}", str(state.fit.steps), scientific(gap, 1)))
+    return Table(("free particles", "s", "steps", "error"), lines)
+
+
+if __name__ == "__main__":
+    here = nnbook.start(seed=1)
+    print(thirty(here), three(), sep="\n\n")
