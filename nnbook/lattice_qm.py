@@ -201,7 +201,6 @@ def _check(ham: Hamiltonian, below: Sequence[State], starts: int) -> None:
     if not isinstance(ham, Hamiltonian):
         raise TypeError(f"ham: got {type(ham).__name__}, expected a Hamiltonian(grid, potential)")
     _check_below(below, ham.grid)
-    check_states(len(below) + 1, ham.grid)
     for state in below:
         if not np.array_equal(state.hamiltonian.values, ham.values):
             raise ValueError("below: got a state of another potential, expected states of this Hamiltonian")
@@ -213,6 +212,7 @@ def _check_below(below: Any, grid: Grid) -> None:
     """Raise a ValueError unless these are several different states on one grid."""
     if not isinstance(below, Sequence):
         raise ValueError("below: got one state, expected a sequence of them; write below=[state]")
+    check_states(len(below) + 1, grid)
     for state in below:
         if state.hamiltonian.grid != grid:
             raise ValueError(
