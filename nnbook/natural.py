@@ -21,7 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +34,32 @@ from nnbook.runtime import watched
 from nnbook.train import Fit
 
 Function = Callable[[Tensor, Tensor], Tensor]
+
+
+class Problem(Protocol):
+    """What :func:`minimise` needs to know of a number that depends on a network's values on points.
+
+    :class:`RayleighQuotient` and :class:`~nnbook.gauss_newton.ConvexLoss` are two of them. ``function`` is
+    the network as a function of its parameter vector and of points, see
+    :func:`~nnbook.networks.as_function`.
+    """
+
+    @property
+    def points(self) -> Tensor:
+        """Where the network is evaluated, ``(n, dim)``."""
+
+    @property
+    def vector_valued(self) -> bool:
+        """Whether the network may have several values ``(n, m)`` at a point."""
+
+    def state(self, function: Function, params: Tensor) -> Tensor:
+        """What the second derivative of a step is taken of: as many numbers as ``pull`` has columns."""
+
+    def value(self, function: Function, params: Tensor) -> Tensor:
+        """The number to be minimised."""
+
+    def expand(self, function: Function, params: Tensor) -> Expansion:
+        """It, to second order around one parameter vector."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +79,8 @@ class RayleighQuotient:
     weights: Tensor
     below: Tensor | None = None
 
+    vector_valued: ClassVar[bool] = False
+
     def state(self, function: Function, params: Tensor) -> Tensor:
         """The wave function ``(n,)`` of one parameter vector: orthogonal to the states below, normalised."""
         psi = self._project(function(params, self.points)[:, None])[:, 0]
@@ -68,13 +96,13 @@ class RayleighQuotient:
         """The energy to second order around one parameter vector."""
         raw, jac = jacobian(function, params, self.points)
         raw, jac = self._project(raw[:, None]), self._project(jac)
-        raw, jac = raw / _size(raw), jac / _size(raw)
-        norm = (self.weights @ raw.square()).sqrt()
-        psi, jac = raw / norm, jac / norm
-        jac = jac - psi @ (self._bra(psi) @ jac)
+        size = _size(raw)
+        size = size * (self.weights @ (raw / size).square()).sqrt()
+        psi, jac = raw / size, jac / size
+        jac = torch.addmm(jac, psi, self._bra(psi) @ jac, alpha=-1.0)
         image, bra = self.operator(psi), self._bra(jac)
         energy = (self._bra(psi) @ image).squeeze()
-        pull = self._bra(self.operator(jac) - energy * jac)
+        pull = self._bra(self.operator(jac)).sub_(energy * bra)
         return Expansion(energy, (bra @ image)[:, 0], pull @ jac, bra @ jac, pull)
 
     def _bra(self, f: Tensor) -> Tensor:
@@ -125,7 +153,7 @@ class _Descent:
         keep = self.value.argsort()[:count]
         return _Descent(self.params[keep], self.mu[keep], self.nu[keep], self.value[keep])
 
-    def step(self, problem: RayleighQuotient, function: Function, *, accelerate: bool = True) -> None:
+    def step(self, problem: Problem, function: Function, *, accelerate: bool = True) -> None:
         """One step of each descent: try every rung of the ladder, keep the lowest energy."""
         here = vmap(lambda p: problem.expand(function, p))(self.params)
         ladder = torch.tensor(LADDER, dtype=self.mu.dtype, device=self.mu.device)
@@ -144,7 +172,7 @@ class _Descent:
         self.nu = torch.where(better, nu.gather(1, best)[:, 0], self.nu)
         self.value = torch.where(better, lowest, here.energy).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
-    def _acceleration(self, problem: RayleighQuotient, function: Function) -> Callable[[Tensor], Tensor]:
+    def _acceleration(self, problem: Problem, function: Function) -> Callable[[Tensor], Tensor]:
         def second(params: Tensor, direction: Tensor) -> Tensor:
             def velocity(p: Tensor) -> Tensor:
                 result: Tensor = jvp(lambda q: problem.state(function, q), (p,), (direction,))[1]
@@ -175,7 +203,7 @@ def _solve(
 
 
 def minimise(
-    problem: RayleighQuotient | Sequence[RayleighQuotient],
+    problem: Problem | Sequence[Problem],
     model: nn.Module,
     *,
     starts: Tensor | None = None,
@@ -186,14 +214,15 @@ def minimise(
     accelerate: bool = True,
     label: str = "minimise",
 ) -> Fit:
-    """Minimise a Rayleigh quotient over the parameters of ``model``, which are changed in place.
+    """Minimise an energy or a loss over the parameters of ``model``, which are changed in place.
 
     Several ``starts`` descend side by side on the first problem; every ``explore`` steps the worse half drops
     out, until the best goes on alone. A sequence of problems, coarse to fine, is worked through in order.
 
     Args:
-        problem: the energy, or a sequence of them on finer and finer points.
-        model: a module that maps ``(n, dim)`` to the wave function ``(n,)``.
+        problem: the energy or loss, or a sequence of them on finer and finer points.
+        model: a module that maps ``(n, dim)`` to the wave function ``(n,)``, or to outputs ``(n, m)`` if the
+            problem takes several.
         starts: initial parameter vectors ``(starts, parameters)``; default: those of ``model``.
         explore: steps between two halvings of the starts.
         steps: at most so many steps of the best start on each problem.
@@ -209,7 +238,7 @@ def minimise(
     Raises:
         ValueError: a count below 1, no problem, a model or starts of the wrong shape, no finite energy.
     """
-    problems = [problem] if isinstance(problem, RayleighQuotient) else list(problem)
+    problems = list(problem) if isinstance(problem, Sequence) else [problem]
     _check(problems, model, starts, {"explore": explore, "steps": steps, "patience": patience})
     first = flatten(model)[None] if starts is None else starts.to(flatten(model))
     function, descent = as_function(model), _Descent.begin(first)
@@ -224,7 +253,7 @@ def minimise(
                 value = float(descent.value.min())
                 if not np.isfinite(value):
                     raise ValueError(
-                        "starts: got none with a finite energy; check the operator and the points"
+                        "starts: got none with a finite energy or loss; check the problem and its points"
                     )
                 rows.append((time.perf_counter() - began, value, stage, len(current.points)))
                 if len(descent.params) > 1:
@@ -243,13 +272,13 @@ def minimise(
 
 
 def _check(
-    problems: Sequence[RayleighQuotient], model: nn.Module, starts: Tensor | None, counts: dict[str, int]
+    problems: Sequence[Problem], model: nn.Module, starts: Tensor | None, counts: dict[str, int]
 ) -> None:
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name}: got {count}, expected at least 1")
     if not problems:
-        raise ValueError("problem: got an empty sequence, expected at least one RayleighQuotient")
+        raise ValueError("problem: got an empty sequence, expected at least one")
     size = flatten(model).numel()
     if starts is not None and (starts.ndim != 2 or starts.shape[1] != size or len(starts) == 0):
         raise ValueError(
@@ -257,7 +286,7 @@ def _check(
         )
     points = problems[0].points
     shape = tuple(model(points).shape)
-    if shape != (len(points),):
+    if shape[:1] != (len(points),) or (len(shape) > 1 and not problems[0].vector_valued):
         raise ValueError(
             f"model: got values of shape {shape}, expected ({len(points)},), one number a point; "
             "an MLP with one output needs .squeeze(-1)"

@@ -8,7 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, grad_and_value, jacrev, vmap
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
@@ -190,16 +190,25 @@ def jacobian(
     r"""Values and per-sample Jacobian :math:`J_{jk} = \partial f(x_j) / \partial \theta_k`.
 
     Args:
-        function: ``f(vector, x)`` with one real number a sample, as made by :func:`as_function`.
+        function: ``f(vector, x)`` as made by :func:`as_function`, with one real number or several a sample.
         vector: parameters, ``(parameters,)``.
         x: samples, ``(batch, inputs)``.
 
     Returns:
-        values ``(batch,)`` and Jacobian ``(batch, parameters)``.
+        values ``(batch,)`` and Jacobian ``(batch, parameters)``; for m values a sample ``(batch, m)`` and
+        ``(batch, m, parameters)``.
     """
 
     def single(v: Tensor, sample: Tensor) -> Tensor:
-        return function(v, sample[None]).squeeze()
+        values = function(v, sample[None])
+        return values.squeeze() if values.numel() == 1 else values[0]
 
-    rows, values = vmap(grad_and_value(single), in_dims=(None, 0))(vector, x)
+    def twice(v: Tensor, sample: Tensor) -> tuple[Tensor, Tensor]:
+        values = single(v, sample)
+        return values, values
+
+    if function(vector, x[:1]).numel() == 1:
+        rows, values = vmap(grad_and_value(single), in_dims=(None, 0))(vector, x)
+    else:
+        rows, values = vmap(jacrev(twice, has_aux=True), in_dims=(None, 0))(vector, x)
     return values, rows

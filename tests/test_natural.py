@@ -376,7 +376,7 @@ def test_starts_of_the_wrong_shape_are_named(shape):
 def test_starts_without_any_energy_are_named(bad):
     model = Linear()
     before = flatten(model)
-    with pytest.raises(ValueError, match=r"starts: got none with a finite energy; check the operator"):
+    with pytest.raises(ValueError, match=r"starts: got none with a finite energy or loss; check the problem"):
         minimise(
             oscillator("hermite"),
             model,
