@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import ipywidgets
 import matplotlib as mpl
@@ -79,14 +79,20 @@ class Curve:
     colour: str = BLUE
     legend: bool = True
 
-    def trace(self) -> go.Scatter:
+    def traces(self) -> list[go.Scatter]:
         """The curve for plotly, rounded so that notebooks stay small and change only where numbers do."""
         points = {"x": _short(self.x), "y": _short(self.y), "name": self.name, "showlegend": self.legend}
         if self.line == "markers":
-            return go.Scatter(**points, mode="markers", marker={"color": self.colour, "size": 7})
-        return go.Scatter(
-            **points, mode="lines", line={"color": self.colour, "dash": self.line, "width": 2.5}
-        )
+            return [go.Scatter(**points, mode="markers", marker={"color": self.colour, "size": 7})]
+        line = {"color": self.colour, "dash": self.line, "width": 2.5}
+        return [go.Scatter(**points, mode="lines", line=line)]
+
+
+class Drawing(Protocol):
+    """What a slider can draw: a :class:`Curve`, or a :class:`nnbook.solids.Solid`."""
+
+    def traces(self) -> list[Any]:
+        """Traces for plotly."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class Slider:
     figure as an ipywidget that calls ``draw`` for each value between the first and the last.
     """
 
-    draw: Callable[[float], Sequence[Curve]]
+    draw: Callable[[float], Sequence[Drawing]]
     values: Sequence[float]
     name: str
     xlabel: str
@@ -106,6 +112,10 @@ class Slider:
     xrange: tuple[float, float] | None = None
     yrange: tuple[float, float] | None = None
     alt: str = field(default="", repr=False)
+    scene: dict[str, Any] | None = field(default=None, repr=False)
+
+    def _traces(self, value: float) -> list[Any]:
+        return [trace for drawing in self.draw(value) for trace in drawing.traces()]
 
     @cached_property
     def figure(self) -> go.Figure:
@@ -113,7 +123,7 @@ class Slider:
         frames = [
             go.Frame(
                 name=f"{v:g}",
-                data=[c.trace() for c in self.draw(v)],
+                data=self._traces(v),
                 layout={"title": {"text": self.title(v)}},
             )
             for v in self.values
@@ -138,7 +148,7 @@ class Slider:
 
     def at(self, value: float) -> go.Figure:
         """One frame, computed for this value."""
-        return self._picture([c.trace() for c in self.draw(value)], self.title(value))
+        return self._picture(self._traces(value), self.title(value))
 
     def live(self, step: float | None = None) -> ipywidgets.VBox:
         """The figure as an ipywidget: any value, computed when the slider is let go."""
@@ -163,11 +173,13 @@ class Slider:
         redraw(control.value)
         return ipywidgets.VBox([control, picture])
 
-    def _picture(self, traces: Sequence[go.Scatter], title: str) -> go.Figure:
+    def _picture(self, traces: Sequence[Any], title: str) -> go.Figure:
         figure = go.Figure(traces)
         figure.update_layout(
             **layout(), title={"text": title, "font": {"size": 14}, "y": 0.98, "yanchor": "top"}
         )
+        if self.scene is not None:
+            figure.update_layout(scene=self.scene, showlegend=False, margin={"l": 25, "r": 25, "b": 85})
         figure.update_xaxes(title_text=self.xlabel, range=self.xrange)
         figure.update_yaxes(title_text=self.ylabel, range=self.yrange)
         if self.alt:
@@ -183,27 +195,29 @@ class Slider:
 
 
 def slider(
-    draw: Callable[[float], Sequence[Curve]],
+    draw: Callable[[float], Sequence[Drawing]],
     values: ArrayLike,
     *,
     name: str,
-    xlabel: str,
-    ylabel: str,
+    xlabel: str = "",
+    ylabel: str = "",
     title: Callable[[float], str] = lambda value: "",
     xrange: tuple[float, float] | None = None,
     yrange: tuple[float, float] | None = None,
     alt: str = "",
+    scene: dict[str, Any] | None = None,
 ) -> Slider:
-    """Declare a figure with a slider: one function gives the curves for a value.
+    """Declare a figure with a slider: one function gives the curves, or the solids, for a value.
 
     Args:
-        draw: the curves at one value of the parameter; always the same number of them.
+        draw: the curves or solids at one value of the parameter; always the same number of them.
         values: where the slider stops.
         name: the parameter, in words or as a symbol.
         xlabel, ylabel: the axes, with units.
         title: a line of text for each value, say with the energies.
         xrange, yrange: fixed axes; without them the axes follow the first frame.
         alt: what the figure shows, for those who cannot see it.
+        scene: axes and camera of solids, from :func:`nnbook.solids.scene`.
 
     Raises:
         ValueError: fewer than two values, or frames with different numbers of curves.
@@ -216,7 +230,7 @@ def slider(
     stops = [float(v) for v in np.atleast_1d(np.asarray(values, dtype=float))]
     if len(stops) < 2:
         raise ValueError(f"values: got {len(stops)} value(s), expected at least two stops of the slider")
-    declared = Slider(draw, stops, name, xlabel, ylabel, title, xrange, yrange, alt)
+    declared = Slider(draw, stops, name, xlabel, ylabel, title, xrange, yrange, alt, scene)
     _ = declared.figure  # computed now, so that an error shows where it was made
     return declared
 

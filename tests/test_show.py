@@ -90,7 +90,7 @@ def test_figure_opens_on_the_first_value():
 
 
 def test_markers_have_no_line():
-    trace = Curve("dots", [0, 1], [0, 1], line="markers").trace()
+    trace = Curve("dots", [0, 1], [0, 1], line="markers").traces()[0]
     assert (trace.mode, trace.marker.color) == ("markers", COLOURS[0])
 
 
