@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nnbook.lattice import Array
 
@@ -68,6 +69,15 @@ class Complex:
     def edges(self) -> Array:
         """Pairs of vertices, ``(E, 2)``."""
         return np.array(list(self.sides))
+
+    def shifted(self, by: ArrayLike) -> Complex:
+        """The same complex elsewhere, moved by a vector ``(d,)``."""
+        return Complex(self.vertices + np.asarray(by), self.faces)
+
+    @property
+    def triangles(self) -> Array:
+        """Each face as a fan of triangles round its first corner, ``(T, 3)``, in the order of the faces."""
+        return np.array([(f[0], f[k], f[k + 1]) for f in self.faces for k in range(1, len(f) - 1)])
 
     @property
     def boundary(self) -> Array:

@@ -267,11 +267,11 @@ class Table:
     """
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[object]]
     classes: Sequence[str] = ()
 
     def __repr__(self) -> str:
-        lines = [self.header, *self.rows]
+        lines = [self.header, *([f"{cell}" for cell in row] for row in self.rows)]
         widths = [max(len(line[k]) for line in lines) for k in range(len(self.header))]
         return "\n".join(
             " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -281,7 +281,7 @@ class Table:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.header)
         body = "".join(
-            f'<tr class="{css}">' + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            f'<tr class="{css}">' + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
             for row, css in zip(self.rows, self.classes or [""] * len(self.rows), strict=True)
         )
         return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

@@ -13,6 +13,8 @@ from nnbook import show
 from nnbook.lattice import Array
 from nnbook.polyhedral import Complex
 
+Reach = float | tuple[float, float, float]
+
 
 @dataclass(frozen=True, eq=False)
 class Solid:
@@ -20,7 +22,7 @@ class Solid:
 
     Attributes:
         complex: the polygons; they must be convex or nearly so, as each is drawn as a fan of triangles.
-        colour: of the faces, any CSS colour; or one number a vertex, drawn on the colour scale.
+        colour: of the faces, any CSS colour, or one for each face; or one number a vertex, drawn on a scale.
         edges: the edges to draw, pairs of vertices ``(E, 2)``; default all, an empty array for none.
         opacity: of the faces.
         name: what the mouse shows over it.
@@ -29,7 +31,7 @@ class Solid:
     """
 
     complex: Complex
-    colour: str | Array = show.SKY
+    colour: str | Sequence[str] | Array = show.SKY
     edges: Array | None = None
     opacity: float = 1.0
     name: str = ""
@@ -43,20 +45,20 @@ class Solid:
     def traces(self) -> list[go.Mesh3d | go.Scatter3d]:
         """A mesh and the lines of its edges, for plotly."""
         points = np.round(self.complex.vertices, 5)
-        fans = [(f[0], f[k], f[k + 1]) for f in self.complex.faces for k in range(1, len(f) - 1)]
-        place = dict(zip("xyz", points.T.tolist(), strict=True))
-        corners = dict(zip("ijk", np.array(fans).T.tolist(), strict=True))
-        light = {"ambient": 0.65, "diffuse": 0.6, "specular": 0.1}
-        options = {"flatshading": True, "lighting": light, "opacity": self.opacity, "name": self.name}
+        place = _columns("xyz", points)
+        corners = dict(zip("ijk", self.complex.triangles.T.astype(np.int32), strict=True))
+        light = {"ambient": 0.75, "diffuse": 0.5, "specular": 0.1}
+        lamp = {"lightposition": {"x": 1e5, "y": 3e4, "z": 6e4}, "lighting": light}
+        options = {"flatshading": True, "opacity": self.opacity, "name": self.name, **lamp}
         mesh = go.Mesh3d(**place, **corners, **options, **self._paint(), hoverinfo="name")
         edges = self.complex.edges if self.edges is None else self.edges
-        # None lifts the pen between two edges
-        line = [[v for a, b in edges for v in (points[a, k], points[b, k], None)] for k in range(3)]
+        # NaN lifts the pen between two edges
+        line = np.insert(points[edges], 2, np.nan, axis=1).reshape(-1, 3)
         pen = {"color": "#303030", "width": 3}
         return [
             mesh,
             go.Scatter3d(
-                **dict(zip("xyz", line, strict=True)),
+                **_columns("xyz", line),
                 mode="lines",
                 line=pen,
                 hoverinfo="skip",
@@ -67,15 +69,35 @@ class Solid:
     def _paint(self) -> dict[str, Any]:
         if isinstance(self.colour, str):
             return {"color": self.colour}
-        low, high = self.scale or (float(np.min(self.colour)), float(np.max(self.colour)))
+        if not isinstance(self.colour, np.ndarray):
+            faces = zip(self.colour, self.complex.faces, strict=True)
+            return {"facecolor": [colour for colour, face in faces for _ in face[2:]]}
+        numbers = np.round(self.colour, 5).astype(np.float32)
+        low, high = self.scale or (float(numbers.min()), float(numbers.max()))
         bar = {"title": {"text": self.label, "side": "right"}, "thickness": 14, "len": 0.7}
         return {
-            "intensity": np.round(self.colour, 5).tolist(),
+            "intensity": numbers,
             "cmin": low,
             "cmax": high,
             "colorscale": "Cividis",
             "colorbar": bar,
         }
+
+
+def _columns(names: str, points: Array) -> dict[str, Any]:
+    """Columns in single precision, which plotly stores in little space."""
+    return dict(zip(names, points.T.astype(np.float32), strict=True))
+
+
+def by_corners(cells: Complex) -> list[str]:
+    """A colour for each face: blue triangles, yellow quadrilaterals, green pentagons, orange from six on.
+
+    >>> triangle = Complex(np.eye(3), ((0, 1, 2),))
+    >>> by_corners(triangle) == [show.SKY]
+    True
+    """
+    palette = (show.SKY, show.YELLOW, show.GREEN, show.ORANGE)
+    return [palette[min(len(face), 6) - 3] for face in cells.faces]
 
 
 def turnable(
@@ -84,7 +106,7 @@ def turnable(
     labels: Sequence[str] = (),
     title: str = "",
     eye: tuple[float, float, float] = (1.5, 1.1, 0.9),
-    reach: float | None = None,
+    reach: Reach | None = None,
     height: int = 460,
 ) -> go.Figure:
     """A figure of solids that turns.
@@ -94,7 +116,8 @@ def turnable(
         labels: names of the three axes; without them the axes are hidden.
         title: a line of text above.
         eye: where the camera begins.
-        reach: the scene shows the cube from ``-reach`` to ``reach``; default: what is there.
+        reach: the scene shows the box from ``-reach`` to ``reach``, one number or three, and draws a ball of
+            radius one as large as it would alone; default: what is there.
         height: of the figure, in pixels.
 
     >>> corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
@@ -105,7 +128,7 @@ def turnable(
     figure = go.Figure([trace for solid in solids for trace in solid.traces()])
     figure.update_layout(**show.layout(height), scene=scene(labels, eye, reach), showlegend=False)
     figure.update_layout(
-        title={"text": title, "font": {"size": 14}}, margin={"l": 0, "r": 0, "t": 40, "b": 0}
+        title={"text": title, "font": {"size": 14}}, margin={"l": 0, "r": 0, "t": 50, "b": 0}
     )
     return figure
 
@@ -113,9 +136,10 @@ def turnable(
 def scene(
     labels: Sequence[str] = (),
     eye: tuple[float, float, float] = (1.5, 1.1, 0.9),
-    reach: float | None = None,
+    reach: Reach | None = None,
 ) -> dict[str, Any]:
     """The three axes and the camera of a plotly layout; see :func:`turnable`."""
+    sizes = [float(v) for v in np.broadcast_to(1.0 if reach is None else reach, 3)]
     axes: dict[str, Any] = {}
     for k, name in enumerate("xyz"):
         text = labels[k] if labels else ""
@@ -124,7 +148,10 @@ def scene(
             "visible": bool(labels),
             "backgroundcolor": "rgba(0,0,0,0)",
         }
-        axes[f"{name}axis"] = axis | ({} if reach is None else {"range": [-reach, reach]})
+        axes[f"{name}axis"] = axis | ({} if reach is None else {"range": [-sizes[k], sizes[k]]})
+    aspect: dict[str, Any] = {"aspectmode": "data"}
+    if reach is not None:
+        aspect = {"aspectmode": "manual", "aspectratio": dict(zip("xyz", sizes, strict=True))}
     camera = {"eye": dict(zip("xyz", eye, strict=True))}
     # one revision for all frames of a slider: the reader's view stays when it moves
-    return axes | {"camera": camera, "aspectmode": "cube" if reach else "data", "uirevision": "kept"}
+    return axes | aspect | {"camera": camera, "uirevision": "kept"}
