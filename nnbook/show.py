@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+from ast import literal_eval
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -314,9 +316,17 @@ def glue(**values: object) -> None:
 
 
 class _Bare(str):
-    """Text that prints without quotation marks."""
+    """Text that prints without quotation marks, as it is.
 
-    __repr__ = str.__str__
+    MyST reads what it prints as a Python value: 0.80 would become 0.8, and 9,393,931 three numbers. A word
+    joiner in front, which shows nowhere, keeps numbers as they are written.
+    """
+
+    def __repr__(self) -> str:
+        with suppress(SyntaxError, ValueError):
+            if str(literal_eval(self)) != self:
+                return f"\u2060{self}"
+        return str(self)
 
 
 def _short(values: ArrayLike) -> list[float]:

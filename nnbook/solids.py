@@ -25,6 +25,7 @@ class Solid:
         colour: of the faces, any CSS colour, or one for each face; or one number a vertex, drawn on a scale.
         edges: the edges to draw, pairs of vertices ``(E, 2)``; default all, an empty array for none.
         opacity: of the faces.
+        smooth: whether faces are shaded as parts of a curved surface; draw such a one without edges.
         name: what the mouse shows over it.
         scale: the ends of the colour scale, for numbers.
         label: what the numbers mean; shown beside the colour bar.
@@ -34,6 +35,7 @@ class Solid:
     colour: str | Sequence[str] | Array = show.SKY
     edges: Array | None = None
     opacity: float = 1.0
+    smooth: bool = False
     name: str = ""
     scale: tuple[float, float] | None = None
     label: str = ""
@@ -49,7 +51,7 @@ class Solid:
         corners = dict(zip("ijk", self.complex.triangles.T.astype(np.int32), strict=True))
         light = {"ambient": 0.75, "diffuse": 0.5, "specular": 0.1}
         lamp = {"lightposition": {"x": 1e5, "y": 3e4, "z": 6e4}, "lighting": light}
-        options = {"flatshading": True, "opacity": self.opacity, "name": self.name, **lamp}
+        options = {"flatshading": not self.smooth, "opacity": self.opacity, "name": self.name, **lamp}
         mesh = go.Mesh3d(**place, **corners, **options, **self._paint(), hoverinfo="name")
         edges = self.complex.edges if self.edges is None else self.edges
         # NaN lifts the pen between two edges

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.io
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from myst_nb.core.variables import format_plain_text
 
 from nnbook.show import COLOURS, Curve, Table, glue, layout, slider, style
 
@@ -211,6 +212,18 @@ def test_glue_stores_values_under_their_names(monkeypatch):
         InteractiveShell.clear_instance()
     assert [output["metadata"]["scrapbook"]["name"] for output in stored] == ["energy", "states"]
     assert "0.499997" in str(stored[0]["data"])
+
+
+@pytest.mark.parametrize("text", ["0.80", "9,393,931", "-0.50", "1e-3", "+0.10", "text"])
+def test_glued_text_is_printed_as_it_is_written(text, monkeypatch):
+    shell, stored = InteractiveShell.instance(), []
+    monkeypatch.setattr(shell.display_pub, "publish", lambda **output: stored.append(output))
+    try:
+        glue(number=text)
+    finally:
+        InteractiveShell.clear_instance()
+    [plain] = [data for mime, data in stored[0]["data"].items() if "plain" in mime]
+    assert format_plain_text(plain, "").lstrip("\u2060") == text
 
 
 def test_glue_does_nothing_without_the_book(monkeypatch, capsys):

@@ -41,13 +41,23 @@ function themed(template) {
   return merged(template || {}, { layout });
 }
 
+// a phone shows less to the left and right of a solid, so its camera steps back
+function fartherOff(scene) {
+  const { eye } = scene?.camera ?? {};
+  const far = eye && Object.fromEntries(Object.entries(eye).map(([axis, x]) => [axis, 1.4 * x]));
+  return far ? { ...scene, camera: { ...scene.camera, eye: far } } : scene;
+}
+
 function draw(box) {
   const figure = JSON.parse(box.querySelector("script").textContent);
   const { width, ...layout } = figure.layout || {}; // the page's width, also on a phone
   layout.font = { ...layout.font, color: undefined }; // and its colour of text
   box.template = layout.template;
   layout.template = themed(box.template);
-  if (box.clientWidth < 500) layout.legend = { ...layout.legend, ...ABOVE };
+  if (box.clientWidth < 500) {
+    layout.legend = { ...layout.legend, ...ABOVE };
+    layout.scene = fartherOff(layout.scene);
+  }
   const config = { responsive: true, displaylogo: false, scrollZoom: false, ...figure.config };
   return window.Plotly.newPlot(box.firstElementChild, { ...figure, layout, config });
 }
