@@ -138,7 +138,7 @@ class Polytope:
             ValueError: another ending, or a polygon.
         """
         target = Path(path)
-        if target.suffix not in (".stl", ".obj"):
+        if target.suffix.lower() not in (".stl", ".obj"):
             raise ValueError(f"path: got {str(path)!r}, expected a name that ends in .stl or .obj")
         self.solid(size=size).export(target)
         return target

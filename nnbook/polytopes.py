@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -53,13 +54,15 @@ class PolytopeNet(nn.Module):
     r"""The network of type :math:`(n_1, \dots, n_N; p_1, \dots, p_N)`.
 
     It has no bias, units :math:`|x|^p`, and a plain sum at the end, so it is homogeneous:
-    :math:`f(tx) = |t|^{p_1 \cdots p_N} f(x)`. Weights are drawn from a normal distribution and scaled so that
-    the mean of f on the sphere is about one.
+    :math:`f(tx) = |t|^{p_1 \cdots p_N} f(x)`. Weights are drawn from a normal distribution, or as orthogonal
+    matrices, and scaled so that the mean of f on the sphere is about one. An orthogonal layer with p = 1
+    folds space without stretching it, the better start for several layers.
 
     Args:
         dim: components of x, at least 2.
         widths: units of each layer; the first at least ``dim``, or the level set would be unbounded.
         powers: one for each layer, above zero.
+        orthogonal: whether the rows or columns of each layer's weights are orthogonal at first.
         generator: source of the random numbers; PyTorch's global one if absent.
 
     Raises:
@@ -76,16 +79,25 @@ class PolytopeNet(nn.Module):
         widths: Sequence[int],
         powers: Sequence[float],
         *,
+        orthogonal: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         _check_type(dim, widths, powers)
-        self.dim, self.widths, self.powers = dim, tuple(widths), tuple(float(p) for p in powers)
+        self.dim, self.widths, self.powers = (
+            dim,
+            tuple(int(n) for n in widths),
+            tuple(float(p) for p in powers),
+        )
+        self.orthogonal = orthogonal
         fan_in = (dim, *self.widths[:-1])
         self.weights = nn.ParameterList(
             torch.randn(shape, generator=generator, dtype=torch.float64)
             for shape in zip(self.widths, fan_in, strict=True)
         )
+        if orthogonal:
+            for weight in self.weights:
+                nn.init.orthogonal_(weight, generator=generator)
         self._scale(random_points(512, dim, generator=generator))
 
     @torch.no_grad()
@@ -130,20 +142,16 @@ class PolytopeNet(nn.Module):
         Raises:
             ValueError: a basis of another shape or that is not orthonormal.
         """
-        shape = np.shape(basis)
-        if (
-            len(shape) != 2
-            or shape[0] != self.dim
-            or not np.allclose(basis.T @ basis, np.eye(shape[1]), atol=1e-6)
-        ):
+        columns = np.asarray(basis)
+        shape = columns.shape
+        if len(shape) != 2 or shape[0] != self.dim or shape[1] < 2 or _skew(columns) > 1e-6:
             raise ValueError(
-                f"basis: got an array of shape {shape}, expected orthonormal columns of length {self.dim}; "
-                "see numpy.linalg.qr"
+                f"basis: got an array of shape {shape}, expected two or more orthonormal columns of length "
+                f"{self.dim}; see numpy.linalg.qr"
             )
-        cut = PolytopeNet(shape[1], self.widths, self.powers).to(self.weights[0])
-        with torch.no_grad():
-            for k, weight in enumerate(self.weights):
-                cut.weights[k].set_(weight.clone() if k else weight @ torch.as_tensor(basis).to(weight))
+        cut, first = deepcopy(self), self.weights[0].detach()
+        cut.dim = shape[1]
+        cut.weights[0] = nn.Parameter(first @ torch.as_tensor(columns).to(first))
         return cut
 
     def __repr__(self) -> str:
@@ -210,7 +218,8 @@ def fit_sphere(
     generator = torch.Generator().manual_seed(seed)
     whole = sphere_loss(net) if points is None else None
     loss = whole if whole and len(net.widths) == 1 else sample_loss(net, _data(net, points, generator))
-    others = [PolytopeNet(net.dim, net.widths, net.powers, generator=generator) for _ in range(starts - 1)]
+    draw = partial(PolytopeNet, net.dim, net.widths, net.powers, orthogonal=net.orthogonal)
+    others = [draw(generator=generator) for _ in range(starts - 1)]
     vectors = np.stack([flatten(start).double().cpu().numpy() for start in (net, *others)])
     fit, best = descend(loss, vectors, steps=steps, tolerance=tolerance)
     if whole and loss is not whole:
@@ -225,12 +234,12 @@ def fit_sphere(
 def _data(net: PolytopeNet, points: int | Tensor | None, generator: torch.Generator) -> Tensor:
     if points is None:
         return even_points(6000, net.dim).to(net.weights[0])
-    if isinstance(points, int):
+    if isinstance(points, int | np.integer):
         if points < net.dim:
             raise ValueError(
                 f"points: got {points}, expected at least {net.dim}, and thousands for a good fit"
             )
-        return random_points(points, net.dim, generator=generator).to(net.weights[0])
+        return random_points(int(points), net.dim, generator=generator).to(net.weights[0])
     data = torch.as_tensor(points).to(net.weights[0])
     on_sphere = data.ndim == 2 and data.shape[1] == net.dim and len(data) >= net.dim
     if not on_sphere or not torch.allclose(data.norm(dim=1), torch.ones_like(data[:, 0]), atol=1e-6):
@@ -249,6 +258,10 @@ def _power(x: Tensor, power: float) -> Tensor:
     return torch.where(size < 1e-9, size * 1e-9 ** (power - 1), size.clamp_min(1e-9).pow(power))
 
 
+def _skew(columns: Array) -> float:
+    return float(np.abs(columns.T @ columns - np.eye(columns.shape[1])).max())
+
+
 def _check_type(dim: int, widths: Sequence[int], powers: Sequence[float]) -> None:
     if dim < 2:
         raise ValueError(f"dim: got {dim}, expected at least 2: in one dimension the sphere is two points")
@@ -257,7 +270,7 @@ def _check_type(dim: int, widths: Sequence[int], powers: Sequence[float]) -> Non
             f"powers: got {len(powers)} for {len(widths)} widths, expected one power a layer, for example "
             "widths=(6, 4), powers=(1.0, 1.0)"
         )
-    if min(widths) < 1 or not all(isinstance(n, int) for n in widths):
+    if min(widths) < 1 or not all(isinstance(n, int | np.integer) for n in widths):
         raise ValueError(f"widths: got {tuple(widths)}, expected whole numbers of units above zero")
     if not all(0 < p < np.inf for p in powers):
         raise ValueError(f"powers: got {tuple(powers)}, expected finite numbers above zero")

@@ -177,9 +177,9 @@ class Slider:
 
     def _picture(self, traces: Sequence[Any], title: str) -> go.Figure:
         figure = go.Figure(traces)
-        figure.update_layout(
-            **layout(), title={"text": title, "font": {"size": 14}, "y": 0.98, "yanchor": "top"}
-        )
+        top = 0.95 if "<br>" in title else 0.98
+        heading = {"text": title, "font": {"size": 14}, "y": top, "yanchor": "top"}
+        figure.update_layout(**layout(), title=heading)
         if self.scene is not None:
             figure.update_layout(scene=self.scene, showlegend=False, margin={"l": 25, "r": 25, "b": 85})
         figure.update_xaxes(title_text=self.xlabel, range=self.xrange)

@@ -73,9 +73,14 @@ def polygon_loss(units: int) -> float:
 
     .. math:: L_n = 1 - \frac{(\sin a / a)^2}{\frac12 + \frac{\sin 2a}{4a}}, \qquad a = \frac{\pi}{2n}
 
+    Raises:
+        ValueError: no unit.
+
     >>> f"{polygon_loss(2):.6e}"
     '9.459029e-03'
     """
+    if units < 1:
+        raise ValueError(f"units: got {units}, expected at least 1")
     a = np.pi / (2 * units)
     return float(1 - (np.sin(a) / a) ** 2 / (0.5 + np.sin(2 * a) / (4 * a)))
 

@@ -315,6 +315,24 @@ NET = net_of(3, (4,))
 TALL = np.array([[1.0, 0], [0, 1], [0, 1]])
 
 
+@pytest.mark.parametrize(("dim", "widths"), [(2, (2, 2)), (3, (5, 3)), (3, (3, 4, 2))])
+def test_orthogonal_layers_fold_without_stretching(dim, widths):
+    net = PolytopeNet(
+        dim, widths, (1.0,) * len(widths), orthogonal=True, generator=torch.Generator().manual_seed(1)
+    )
+    for weight in net.weights:
+        gram = weight @ weight.mT if weight.shape[0] < weight.shape[1] else weight.mT @ weight
+        assert torch.allclose(gram, gram[0, 0] * torch.eye(len(gram), dtype=gram.dtype), atol=1e-12)
+    assert net(random_points(4000, dim)).mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_training_from_orthogonal_folds_finds_the_regular_polygon_with_sixteen_sides():
+    start = PolytopeNet(2, (2, 2, 2), (1.0,) * 3, orthogonal=True, generator=torch.Generator().manual_seed(1))
+    fit = fit_sphere(start, starts=8)
+    assert fit.exact_loss == pytest.approx(polygon_loss(8), abs=1e-12)
+    assert polytope(fit.net).counts == (16, 16)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -329,10 +347,16 @@ TALL = np.array([[1.0, 0], [0, 1], [0, 1]])
         (lambda: PolytopeNet(3, (4,), (math.nan,)), r"powers: got \(nan,\), expected finite"),
         (lambda: PolytopeNet(3, (4,), (math.inf,)), r"powers: got \(inf,\), expected finite"),
         (lambda: PolytopeNet(3, (2, 5), (1.0, 1.0)), "widths: got 2 units in the first layer for 3 dim"),
-        (lambda: NET.slice(TALL), r"basis: got .* \(3, 2\), expected orthonormal columns of length 3"),
-        (lambda: NET.slice(np.eye(2)), r"basis: got .* \(2, 2\), expected orthonormal columns of length 3"),
-        (lambda: NET.slice(np.ones(3)), r"basis: got .* \(3,\), expected orthonormal columns"),
-        (lambda: NET.slice(np.eye(3)[:, :1]), "got 1, expected at least 2"),
+        (
+            lambda: NET.slice(TALL),
+            r"basis: got .* \(3, 2\), expected two or more orthonormal columns of length 3",
+        ),
+        (
+            lambda: NET.slice(np.eye(2)),
+            r"basis: got .* \(2, 2\), expected two or more orthonormal columns of length 3",
+        ),
+        (lambda: NET.slice(np.ones(3)), r"basis: got .* \(3,\), expected two or more orthonormal"),
+        (lambda: NET.slice(np.eye(3)[:, :1]), r"basis: got .* \(3, 1\), expected two or more"),
         (lambda: fit_sphere(NET, starts=0), "starts: got 0, expected at least one"),
         (lambda: fit_sphere(NET, points=2), "points: got 2, expected at least 3, and thousands"),
         (
