@@ -170,14 +170,16 @@ def fit_surface(
         steps, tolerance: see :func:`nnbook.natural.minimise`.
 
     Raises:
-        ValueError: other units, ``starts`` or ``points`` below 1, a half-width that is not positive.
+        ValueError: other units, ``starts`` or ``points`` below 1, a half-width that is not positive, a height
+            that is not one number a point.
 
     >>> fit_surface(Scherk(1.0).height, 1.0, hidden=(4,), steps=20).misfit < 0.1
     True
     """
     vectors, network = _draw(half_width, hidden, activation, seed, starts, points)
     x, weights = gauss_points(half_width, points)
-    places, target, measure = map(torch.as_tensor, (x, height(x)[:, None], weights))
+    values = _values("height", height, x)
+    places, target, measure = map(torch.as_tensor, (x, values[:, None], weights))
     loss = ConvexLoss(places, target, measure)
     fit = minimise(loss, network, starts=vectors, steps=steps, tolerance=tolerance, label="surface")
     grid = np.stack(np.meshgrid(*[np.linspace(-half_width, half_width, 101)] * 2), -1).reshape(-1, 2)
@@ -224,7 +226,7 @@ def minimal_surface(
         raise ValueError(f"rounds: got {rounds}, expected at least 1")
     vectors, network = _draw(half_width, hidden, activation, seed, starts, points)
     model, edge = WithSlope(network), _edge(half_width, 2 * points)[0]
-    target = wanted = boundary(edge)
+    target = wanted = _values("boundary", boundary, edge)
     begin: Tensor | None = vectors
     for _ in range(rounds):
         problem = _area_problem(half_width, points, target, penalty)
@@ -232,6 +234,16 @@ def minimal_surface(
         misfit = heights(network, edge) - wanted
         target, begin = target - misfit, None
     return _surface(network, half_width, fit, misfit)
+
+
+def _values(name: str, function: Height, points: Array) -> Array:
+    values = np.asarray(function(points), dtype=float)
+    if values.shape != (len(points),):
+        raise ValueError(
+            f"{name}: got values of shape {values.shape} at {len(points)} points, "
+            f"expected ({len(points)},), one number a point"
+        )
+    return values
 
 
 def gauss_points(half_width: float, count: int) -> tuple[Array, Array]:

@@ -48,9 +48,13 @@ def raster(cells: Complex, half_width: float, bins: int) -> Complex:
 def graph(network: MLP, cells: Complex) -> Complex:
     """The network as the height over the corners of cells in the plane: a surface in three dimensions.
 
+    Raises:
+        ValueError: other than two inputs and one output.
+
     >>> graph(MLP(2, (3,)), square(1.0)).vertices.shape
     (4, 3)
     """
+    check_plane(network)
     return Complex(np.column_stack([cells.vertices, heights(network, cells.vertices)]), cells.faces)
 
 
@@ -208,17 +212,13 @@ def linear_regions(network: MLP, box: Complex) -> Regions:
 
     Raises:
         ValueError: units other than ReLU, or other than two inputs and one output.
+        TypeError: no :class:`~nnbook.networks.MLP`.
 
     >>> linear_regions(MLP(2, (4, 4), activation="relu", dtype=torch.float64), square(1.0)).count >= 1
     True
     """
     check_units(network, ("relu",))
-    first, last = network.linear()[0], network.linear()[-1]
-    if (first.in_features, last.out_features) != (2, 1):
-        raise ValueError(
-            f"network: got {first.in_features} inputs and {last.out_features} outputs, expected 2 and 1, "
-            "the height over a plane"
-        )
+    check_plane(network)
     return _regions(network, subdivide(box, layers_of(network)))
 
 
@@ -254,10 +254,14 @@ def softplus_gap(network: MLP) -> float:
     Each unit is at most :math:`\log 2` above its ReLU, and no unit stretches what comes in:
     :math:`e_l = |W_l|\, e_{l-1} + \log 2`, with :math:`|W|` entry by entry, and no :math:`\log 2` at the end.
 
+    Raises:
+        ValueError: units other than softplus.
+
     >>> net = MLP(1, (1,), dtype=torch.float64)
     >>> round(softplus_gap(net) / net.linear()[1].weight.abs().item(), 4)
     0.6931
     """
+    check_units(network, ("softplus",))
     first, *more, last = network.linear()
     gap = torch.full_like(first.bias.detach(), math.log(2))
     for layer in more:
@@ -266,10 +270,16 @@ def softplus_gap(network: MLP) -> float:
 
 
 class WithSlope(nn.Module):
-    r"""A network of two coordinates with its gradient: outputs :math:`(u, u_x, u_y)`, ``(n, 3)``."""
+    r"""A network of two coordinates with its gradient: outputs :math:`(u, u_x, u_y)`, ``(n, 3)``.
+
+    Raises:
+        ValueError: units other than softplus or ReLU, or other than two inputs and one output.
+    """
 
     def __init__(self, mlp: MLP) -> None:
         super().__init__()
+        check_units(mlp, ("softplus", "relu"))
+        check_plane(mlp)
         self.mlp = mlp
 
     def forward(self, x: Tensor) -> Tensor:
@@ -296,7 +306,10 @@ def slopes(network: MLP, points: Array) -> Array:
 
 @torch.no_grad()
 def _evaluate(model: nn.Module, network: MLP, points: Array) -> Array:
-    result: Array = model(torch.as_tensor(points).to(network.linear()[0].weight)).double().cpu().numpy()
+    first = network.linear()[0]
+    if np.ndim(points) != 2 or np.shape(points)[1] != first.in_features:
+        raise ValueError(f"points: got shape {np.shape(points)}, expected (points, {first.in_features})")
+    result: Array = model(torch.as_tensor(points).to(first.weight)).double().cpu().numpy()
     return result
 
 
@@ -306,8 +319,19 @@ def check_positive(name: str, value: float) -> None:
 
 
 def check_units(network: MLP, allowed: Sequence[str]) -> None:
+    if not isinstance(network, MLP):
+        raise TypeError(
+            f"network: got a {type(network).__name__}, expected an MLP; unrolled and relu_copy make one"
+        )
     if network.activation not in allowed:
+        remedy = "; relu_copy makes them" if tuple(allowed) == ("relu",) else ""
+        raise ValueError(f"network: got {network.activation} units, expected {' or '.join(allowed)}{remedy}")
+
+
+def check_plane(network: MLP) -> None:
+    first, last = network.linear()[0], network.linear()[-1]
+    if (first.in_features, last.out_features) != (2, 1):
         raise ValueError(
-            f"network: got {network.activation} units, expected {' or '.join(allowed)}"
-            + ("; relu_copy makes them" if len(allowed) == 1 else "")
+            f"network: got {first.in_features} inputs and {last.out_features} outputs, expected 2 and 1, "
+            "the height over a plane"
         )

@@ -17,6 +17,7 @@ from nnbook.discrete_geometry import (
     WithSlope,
     fit_surface,
     gauss_points,
+    graph,
     heights,
     kinks,
     layers_of,
@@ -340,8 +341,24 @@ def test_the_same_seed_gives_the_same_surface():
         (lambda: fit_surface(Scherk().height, 1.2, activation="tanh"), "got tanh units"),
         (lambda: minimal_surface(Scherk().height, 1.2, penalty=-1), "penalty: got -1, expected a positive"),
         (lambda: minimal_surface(Scherk().height, 1.2, rounds=0), "rounds: got 0, expected at least 1"),
+        (lambda: graph(MLP(1, (2,)), square(1)), "got 1 inputs and 1 outputs, expected 2 and 1"),
+        (lambda: slopes(MLP(1, (2,)), np.ones((3, 1))), "got 1 inputs and 1 outputs, expected 2 and 1"),
+        (lambda: WithSlope(MLP(2, (2,), activation="tanh")), "got tanh units, expected softplus or relu"),
+        (lambda: heights(MLP(2, (2,)), np.ones(2)), r"points: got shape \(2,\), expected \(points, 2\)"),
+        (lambda: softplus_gap(MLP(2, (2,), activation="relu")), "got relu units, expected softplus$"),
+        (lambda: fit_surface(lambda p: p, 1.0), r"height: got values of shape \(256, 2\) at 256 points"),
+        (lambda: minimal_surface(lambda p: p[:, :1], 1.0), r"boundary: got values of shape \(128, 1\)"),
+        (lambda: minimal_surface(lambda p: np.zeros(3), 1.0), r"boundary: got values of shape \(3,\)"),
     ],
 )
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("function", [layers_of, softplus_gap, lambda wave: linear_regions(wave, square(1))])
+def test_a_wave_function_is_not_an_mlp(function):
+    with pytest.raises(
+        TypeError, match="network: got a WaveFunction, expected an MLP; unrolled and relu_copy"
+    ):
+        function(WaveFunction((4,), inputs=2))

@@ -43,7 +43,7 @@ function themed(template) {
 
 // a phone shows less to the left and right of a solid, so its camera steps back
 function fartherOff(scene) {
-  const { eye } = scene?.camera ?? {};
+  const { eye } = scene.camera ?? {};
   const far = eye && Object.fromEntries(Object.entries(eye).map(([axis, x]) => [axis, 1.4 * x]));
   return far ? { ...scene, camera: { ...scene.camera, eye: far } } : scene;
 }
@@ -56,7 +56,7 @@ function draw(box) {
   layout.template = themed(box.template);
   if (box.clientWidth < 500) {
     layout.legend = { ...layout.legend, ...ABOVE };
-    layout.scene = fartherOff(layout.scene);
+    if (layout.scene) layout.scene = fartherOff(layout.scene);
   }
   const config = { responsive: true, displaylogo: false, scrollZoom: false, ...figure.config };
   return window.Plotly.newPlot(box.firstElementChild, { ...figure, layout, config });
