@@ -147,7 +147,8 @@ class Sector:
 
         .. math:: P(r) = \int |\psi(x_1, x_2, \dots)|^2\, \delta(x_1 - x_2 - r)
 
-        at r = 0, h, 2h, … ``(M - 1,)``, an even function of r whose sum over both signs is 1 / h.
+        at r = 0, h, 2h, … ``(M - 1,)``, an even function of r whose sum over both signs is 1 / h; so over
+        r ≥ 0 it integrates to 1/2.
 
         Raises:
             ValueError: one particle only.

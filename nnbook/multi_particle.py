@@ -141,7 +141,10 @@ class State:
         return self.sector.density(self.psi)
 
     def pair_distribution(self) -> Array:
-        """Probability density of the distance of two particles at 0, h, 2h, …, ``(M - 1,)``."""
+        """Probability density P(r) of the distance of two particles at r = 0, h, 2h, …, ``(M - 1,)``.
+
+        It is even in r, so over r ≥ 0 it integrates to 1/2.
+        """
         return self.sector.pair_distribution(self.psi)
 
     def on(self, points: int) -> State:
