@@ -169,7 +169,7 @@ def polytope(net: PolytopeNet, *, tolerance: float = 1e-6) -> Polytope:
     return Polytope(vertices, _ring(len(rays)) if isinstance(cells, np.ndarray) else cells.faces)
 
 
-def mesh(net: PolytopeNet, *, refine: int = 4) -> Complex:
+def mesh(net: PolytopeNet, *, refine: int = 3) -> Complex:
     """The level set f = 1 of any network in three dimensions as a fine mesh of triangles.
 
     Args:
@@ -183,7 +183,7 @@ def mesh(net: PolytopeNet, *, refine: int = 4) -> Complex:
         raise ValueError(f"refine: got {refine}, expected zero or more divisions")
     if net.dim != 3:
         raise ValueError(f"net: got {net.dim} dimensions, expected three; net.slice(basis) cuts it")
-    cells = cones(net, layers=1)
+    cells = _barycentric(cones(net, layers=1))  # corners and ridges of symmetric bodies lie on its lines
     fine = trimesh.Trimesh(cells.vertices, cells.triangles, process=False)
     for _ in range(refine):
         fine = fine.subdivide()
@@ -256,6 +256,20 @@ def _values(net: PolytopeNet, points: Array) -> Array:
             "net: got f = 0 along a direction, where the level set is unbounded; train the network"
         )
     return values
+
+
+def _barycentric(cells: Complex) -> Complex:
+    """Spherical polygons cut from their centres to their corners and to the middles of their edges."""
+    middles = _unit(cells.vertices[cells.edges].sum(1))
+    centres = _unit(np.array([cells.vertices[list(face)].sum(0) for face in cells.faces]))
+    number = {edge: len(cells.vertices) + k for k, edge in enumerate(cells.sides)}
+    faces: list[Loop] = []
+    for k, face in enumerate(cells.faces):
+        centre = len(cells.vertices) + len(middles) + k
+        for a, b in zip(face, face[1:] + face[:1], strict=True):
+            middle = number[min(a, b), max(a, b)]
+            faces += [(a, middle, centre), (middle, b, centre)]
+    return Complex(np.concatenate([cells.vertices, middles, centres]), tuple(faces))
 
 
 def _unit(x: Array) -> Array:

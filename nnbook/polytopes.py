@@ -240,6 +240,8 @@ def _data(net: PolytopeNet, points: int | Tensor | None, generator: torch.Genera
                 f"points: got {points}, expected at least {net.dim}, and thousands for a good fit"
             )
         return random_points(int(points), net.dim, generator=generator).to(net.weights[0])
+    if isinstance(points, float):
+        raise ValueError(f"points: got {points}, expected a whole number or an array (n, {net.dim})")
     data = torch.as_tensor(points).to(net.weights[0])
     on_sphere = data.ndim == 2 and data.shape[1] == net.dim and len(data) >= net.dim
     if not on_sphere or not torch.allclose(data.norm(dim=1), torch.ones_like(data[:, 0]), atol=1e-6):
@@ -265,6 +267,9 @@ def _skew(columns: Array) -> float:
 def _check_type(dim: int, widths: Sequence[int], powers: Sequence[float]) -> None:
     if dim < 2:
         raise ValueError(f"dim: got {dim}, expected at least 2: in one dimension the sphere is two points")
+    for name, value in (("widths", widths), ("powers", powers)):
+        if not isinstance(value, Sequence):
+            raise ValueError(f"{name}: got {value}, expected a sequence with one entry a layer, such as (6,)")
     if len(widths) == 0 or len(widths) != len(powers):
         raise ValueError(
             f"powers: got {len(powers)} for {len(widths)} widths, expected one power a layer, for example "

@@ -93,8 +93,9 @@ def facet_bound(facets: int) -> float:
     On a facet f is :math:`g \cdot x`. Over a cap of the sphere round g this is uniformly distributed, as
     Archimedes knew, and no other region of the same solid angle :math:`2\pi s` has a smaller integral of
     :math:`(g \cdot x - 1)^2`. With the best length of g it is :math:`2\pi s` times
-    :math:`(s^2/12) / ((1 - s/2)^2 + s^2/12)`, a convex function of s, so equal facets with :math:`s = 2/F`
-    are best. Caps do not tile the sphere, so the bound is not reached.
+    :math:`(s^2/12) / ((1 - s/2)^2 + s^2/12)`, the variance of the values over their mean square. This
+    integral is convex in s up to 3/2, and a facet has s below one, so equal facets with :math:`s = 2/F` are
+    best. Caps do not tile the sphere, so the bound is not reached.
 
     >>> round(facet_bound(8) * 148, 12)
     1.0

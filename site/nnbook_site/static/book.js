@@ -44,7 +44,7 @@ function themed(template) {
 // a phone shows less to the left and right of a solid, so its camera steps back
 function fartherOff(scene) {
   const { eye } = scene.camera ?? {};
-  const far = eye && Object.fromEntries(Object.entries(eye).map(([axis, x]) => [axis, 1.4 * x]));
+  const far = eye && Object.fromEntries(Object.entries(eye).map(([axis, x]) => [axis, 1.6 * x]));
   return far ? { ...scene, camera: { ...scene.camera, eye: far } } : scene;
 }
 
@@ -58,7 +58,9 @@ function draw(box) {
     layout.legend = { ...layout.legend, ...ABOVE };
     if (layout.scene) layout.scene = fartherOff(layout.scene);
   }
-  const config = { responsive: true, displaylogo: false, scrollZoom: false, ...figure.config };
+  // on a phone the tool bar would lie over the title
+  const bar = box.clientWidth < 500 ? { displayModeBar: false } : {};
+  const config = { responsive: true, displaylogo: false, scrollZoom: false, ...bar, ...figure.config };
   return window.Plotly.newPlot(box.firstElementChild, { ...figure, layout, config });
 }
 
