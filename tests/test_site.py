@@ -205,7 +205,7 @@ def changes(page, element, expression, action):
 
 
 def test_sliders_move_curves(browser, site, served):
-    curves = "plot => JSON.stringify(plot._fullData.map(t => [t.x, t.y].map(v => Array.from(v ?? []))))"
+    curves = "plot => JSON.stringify(plot._fullData.map(t => [t.x, t.y, t.z].map(v => Array.from(v ?? []))))"
     for path in chapters_with(site, r'"sliders":'):
         with Visit(browser, served) as visit:
             for figure in visit.open(path).locator(".book-plotly:has(.slider-container)").all():
