@@ -15,7 +15,8 @@ class PointGroup:
     """A finite group of orthogonal matrices.
 
     Attributes:
-        name: Schoenflies' symbol, for groups that contain the inversion; a dihedral group in two dimensions.
+        name: Schoenflies' symbol, for groups that contain the inversion; in two dimensions
+            dihedral or cyclic.
         matrices: its elements, ``(order, dim, dim)``.
     """
 
