@@ -163,6 +163,29 @@ def _restore(leaves: list[Tensor], values: list[Tensor]) -> None:
         leaf.copy_(value)
 
 
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write beside the file and rename: a reader sees the old state or the new one, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_checkpoint` wrote.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"checkpoint: {path} cannot be read ({type(error).__name__}); delete the file or name another"
+        ) from error
+    return state
+
+
 @dataclass(frozen=True)
 class _Checkpoint:
     path: Path
@@ -184,22 +207,13 @@ class _Checkpoint:
         }
 
     def write(self, state: dict[str, Any]) -> None:
-        """Write beside the file and rename: a reader sees the old state or the new one, never a half."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(self.path.name + ".part")
-        torch.save(state, part)
-        os.replace(part, self.path)
+        """Write the state to the file."""
+        write_checkpoint(self.path, state)
 
     def load(self) -> dict[str, list[float]]:
         if not self.path.exists():
             return {"value": [], "seconds": []}
-        try:
-            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise ValueError(
-                f"checkpoint: {self.path} cannot be read ({type(error).__name__}); "
-                "delete the file or name another"
-            ) from error
+        state = read_checkpoint(self.path)
         got = (state["optimiser"], [tuple(p.shape) for p in state["params"]])
         expected = (type(self.optimiser).__name__, [tuple(p.shape) for p in self.leaves])
         if got != expected:

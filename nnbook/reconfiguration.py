@@ -1,0 +1,93 @@
+r"""Stochastic reconfiguration: the natural gradient of a sampled energy.
+
+With the logarithmic derivatives :math:`O_k = \partial_k \log\psi` and averages over samples of
+:math:`|\psi|^2`,
+
+.. math:: F_k = \langle O_k^* E_{\text{loc}} \rangle
+                - \langle O_k^* \rangle \langle E_{\text{loc}} \rangle, \qquad
+          S_{kl} = \langle O_k^* O_l \rangle - \langle O_k^* \rangle \langle O_l \rangle .
+
+For real parameters 2F is the gradient of the energy. Stochastic reconfiguration :cite:p:`sorella1998` changes
+the parameters by :math:`-\eta\, S^{-1} F`: a step of imaginary time, projected on the family of wave
+functions.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Form = Literal["auto", "parameters", "samples"]
+
+
+def natural_step(
+    derivatives: Tensor,
+    energies: Tensor,
+    *,
+    shift: float = 1e-3,
+    relative: float = 1e-3,
+    form: Form = "auto",
+) -> tuple[Tensor, float]:
+    r"""Solve :math:`(S + R)\,\delta = F` with :math:`R_{kk} = \epsilon + \lambda S_{kk}`.
+
+    With the centred derivatives :math:`X = (O - \bar O)/\sqrt n` and energies
+    :math:`e = (E_{\text{loc}} - \bar E)/\sqrt n`, both forms give the same :math:`\delta`:
+
+    .. math:: \delta = (X^\dagger X + R)^{-1} X^\dagger e
+                     = R^{-1} X^\dagger (X R^{-1} X^\dagger + 1)^{-1} e .
+
+    The first inverts a matrix of parameters; the second, minSR :cite:p:`chen2024`, one of samples.
+
+    Args:
+        derivatives: O, ``(samples, parameters)``.
+        energies: local energies, ``(samples,)``.
+        shift: :math:`\epsilon`, which keeps parameters still that no sample feels.
+        relative: :math:`\lambda`, in units of the diagonal of S.
+        form: ``"parameters"``, ``"samples"``, or ``"auto"`` for the smaller of the two matrices.
+
+    Returns:
+        The step :math:`\delta` ``(parameters,)`` and its length :math:`\sqrt{\delta^\dagger S \delta}`, the
+        angle in radians by which it turns the state, to first order.
+
+    Raises:
+        ValueError: no shift at all; an unknown form; samples that do not match; complex energies of a state
+            with real parameters.
+    """
+    _check_step(derivatives, energies, shift, relative, form)
+    samples, parameters = derivatives.shape
+    x = (derivatives - derivatives.mean(0)) / samples**0.5
+    e = ((energies - energies.mean()) / samples**0.5).to(x.dtype)
+    damping = shift + relative * x.abs().square().sum(0)
+    if form == "parameters" or (form == "auto" and parameters <= samples):
+        step = _solve_positive(x.mH @ x + torch.diag(damping).to(x.dtype), x.mH @ e)
+    else:
+        bra = x.mH / damping[:, None]
+        step = bra @ _solve_positive(x @ bra + torch.eye(samples).to(x), e)
+    return step, float((x @ step).abs().square().sum().sqrt())
+
+
+def _solve_positive(matrix: Tensor, right: Tensor) -> Tensor:
+    return torch.cholesky_solve(right[:, None], torch.linalg.cholesky(matrix))[:, 0]
+
+
+def _check_step(derivatives: Tensor, energies: Tensor, shift: float, relative: float, form: str) -> None:
+    if form not in ("auto", "parameters", "samples"):
+        raise ValueError(f"form: got {form!r}, expected 'auto', 'parameters' or 'samples'")
+    if derivatives.ndim != 2 or energies.shape != derivatives.shape[:1]:
+        raise ValueError(
+            f"energies: got shape {tuple(energies.shape)} with derivatives {tuple(derivatives.shape)}, "
+            "expected (samples,) and (samples, parameters)"
+        )
+    if shift <= 0 or relative < 0:
+        raise ValueError(
+            f"shift: got {shift} with relative={relative}, expected a shift above zero; without it the "
+            f"matrix "
+            "S, made of a finite number of samples, need not have an inverse"
+        )
+    if energies.is_complex() and not derivatives.is_complex():
+        raise ValueError(
+            f"energies: got {energies.dtype} with derivatives of {derivatives.dtype}, expected both real or "
+            "both complex; give the state dtype=torch.complex128"
+        )

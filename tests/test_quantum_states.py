@@ -1,0 +1,394 @@
+"""Wave functions of spins: sums over hidden units, derivatives, symmetries, equality of families, errors."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nnbook
+from nnbook.networks import assign, flatten
+from nnbook.quantum_states import Amplitude, Jastrow, LogState, MeanField, RestrictedBoltzmannMachine, enlarge
+from nnbook.spin_walkers import HiddenUnitWalkers, SpinWalkers, rbm_log_psi
+from nnbook.spins import chain, ising, square
+
+SITES = 6
+RING = chain(SITES).translations
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _as_in_a_chapter():
+    nnbook.start(seed=1, device="cpu", quiet=True)
+
+
+def dice(seed=1):
+    return torch.Generator().manual_seed(seed)
+
+
+def machine(seed=1, **options):
+    return RestrictedBoltzmannMachine(SITES, 4, **({"scale": 0.4, "generator": dice(seed)} | options))
+
+
+MACHINES = {
+    "plain": {},
+    "without biases": {"biases": False},
+    "translations": {"permutations": RING},
+    "translations, without biases": {"permutations": RING, "biases": False},
+    "complex": {"dtype": torch.complex128},
+    "complex, translations": {"dtype": torch.complex128, "permutations": RING},
+    "complex, translations, without biases": {
+        "dtype": torch.complex128,
+        "permutations": RING,
+        "biases": False,
+    },
+}
+machines = pytest.mark.parametrize("options", MACHINES.values(), ids=MACHINES.keys())
+STATES = {name: lambda o=options: machine(**o) for name, options in MACHINES.items()} | {
+    "mean field": lambda: MeanField(SITES, generator=dice()),
+    "Jastrow": lambda: Jastrow(SITES, generator=dice()),
+    "complex mean field": lambda: MeanField(SITES, generator=dice(), dtype=torch.complex128),
+    "complex Jastrow": lambda: Jastrow(SITES, generator=dice(), dtype=torch.complex128),
+}
+states = pytest.mark.parametrize("make", STATES.values(), ids=STATES.keys())
+
+
+def spins(count=20, seed=2):
+    return 2.0 * torch.randint(2, (count, SITES), generator=dice(seed)).double() - 1
+
+
+def everything():
+    return ising(chain(SITES), field=1.0).basis
+
+
+# What the states are
+
+
+@machines
+def test_hidden_units_summed_one_by_one(options):
+    """sum over h of exp(a s + b h + h W s) = 2^M psi."""
+    state = machine(**(options | {"permutations": None}))
+    visible, hidden, weight = state.units()
+    h = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=4))).to(weight)
+    s = everything().to(weight)
+    energies = (s @ visible)[:, None] + (h @ hidden)[None] + s @ weight.T @ h.T
+    total = energies.exp().sum(1)
+    torch.testing.assert_close(2**4 * state(everything()).exp(), total, rtol=1e-12, atol=1e-12)
+
+
+def test_hidden_units_of_a_symmetric_machine_summed_one_by_one():
+    state = RestrictedBoltzmannMachine(SITES, 2, permutations=RING, scale=0.3, generator=dice())
+    _, hidden, weight = state.units()
+    h = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=12)), dtype=torch.float64)
+    total = (h @ (hidden[:, None] + weight @ spins().T)).exp().sum(0)
+    torch.testing.assert_close(2**12 * state(spins()).exp(), total, rtol=1e-12, atol=0)
+
+
+@machines
+def test_units_make_a_machine_without_symmetry_that_is_the_same(options):
+    state = machine(**options)
+    visible, hidden, weight = state.units()
+    count = 4 * (SITES if "permutations" in options else 1)
+    assert (visible.shape, hidden.shape, weight.shape) == ((SITES,), (count,), (count, SITES))
+    plain = RestrictedBoltzmannMachine(SITES, count, dtype=weight.dtype)
+    with torch.no_grad():
+        plain.weight.copy_(weight)
+        plain.hidden_bias.copy_(hidden)
+        plain.visible_bias.copy_(visible)
+    torch.testing.assert_close(plain(spins()), state(spins()), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(rbm_log_psi(visible, hidden, weight, spins()), state(spins()))
+
+
+def test_filter_meets_the_permuted_spins():
+    """theta_fg = b_f + sum_i w_fi s_g(i), with a group that is not commutative."""
+    group = torch.tensor(list(itertools.permutations(range(3))))
+    state = RestrictedBoltzmannMachine(3, 2, permutations=group, scale=0.5, generator=dice())
+    s = torch.tensor([[1.0, -1.0, -1.0], [1.0, 1.0, -1.0]], dtype=torch.float64)
+    theta = state.hidden_bias[:, None, None] + torch.einsum("fi,ngi->fgn", state.weight, s[:, group])
+    expected = theta.cosh().log().sum((0, 1))
+    torch.testing.assert_close(state(s), expected, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(state(s.flip(1)), state(s), rtol=1e-13, atol=1e-13)
+
+
+def test_mean_field_is_a_product():
+    state = MeanField(SITES, generator=dice())
+    expected = torch.stack([(state.field[i] * spins()[:, i]).exp() for i in range(SITES)]).prod(0)
+    torch.testing.assert_close(state(spins()).exp(), expected)
+
+
+def test_jastrow_is_a_sum_over_pairs():
+    state = Jastrow(SITES, generator=dice())
+    s = spins()
+    expected = s @ state.field
+    for value, (i, j) in zip(state.coupling, itertools.combinations(range(SITES), 2), strict=True):
+        expected = expected + value * s[:, i] * s[:, j]
+    torch.testing.assert_close(state(s), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_jastrow_without_coupling_is_mean_field(dtype):
+    jastrow, field = Jastrow(SITES, dtype=dtype), MeanField(SITES, dtype=dtype)
+    with torch.no_grad():
+        jastrow.coupling.zero_()
+        jastrow.field.copy_(field.field)
+    torch.testing.assert_close(jastrow(spins()), field(spins()))
+
+
+def test_machine_with_two_legs_a_unit_is_a_jastrow_state():
+    """cosh(w (s + s')) depends on s s' only: J = (ln cosh 2w) / 2."""
+    state = RestrictedBoltzmannMachine(SITES, 1, biases=False)
+    with torch.no_grad():
+        state.weight.zero_()[0, [1, 4]] = 0.7
+    expected = 0.5 * math.log(math.cosh(1.4)) * (1 + spins()[:, 1] * spins()[:, 4])
+    torch.testing.assert_close(state(spins()), expected)
+
+
+@states
+def test_amplitude_is_the_exponential(make):
+    state = make()
+    torch.testing.assert_close(Amplitude(state)(spins()), state(spins()).exp())
+    assert torch.equal(flatten(Amplitude(state)), flatten(state))
+
+
+# Symmetries
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+@pytest.mark.parametrize("lattice", [chain(6), square(3)])
+def test_invariance_under_translations(lattice, dtype):
+    state = RestrictedBoltzmannMachine(
+        lattice.sites, 3, permutations=lattice.translations, scale=0.4, generator=dice(), dtype=dtype
+    )
+    s = 2.0 * torch.randint(2, (10, lattice.sites), generator=dice(3)).double() - 1
+    for g in lattice.translations:
+        torch.testing.assert_close(state(s[:, g]), state(s), rtol=1e-13, atol=1e-13)
+    order = torch.arange(lattice.sites).roll(1)
+    order[:2] = order[:2].flip(0)
+    assert (state(s[:, order]) - state(s)).abs().max() > 1e-3
+
+
+@machines
+def test_spin_flip_is_a_symmetry_without_biases_only(options):
+    state = machine(**options)
+    change = (state(-spins()) - state(spins())).abs().max()
+    if options.get("biases", True):
+        assert change > 1e-2
+    else:
+        assert change < 1e-13
+
+
+# Derivatives
+
+
+@states
+def test_derivatives_are_finite_differences(make):
+    """Along the real axis for all, and along the imaginary one too where the parameters are complex."""
+    state = make()
+    params = flatten(state)
+    found = state.derivatives(spins())
+    assert found.shape == (20, len(params))
+    for unit in [1.0] + ([1j] if params.is_complex() else []):
+        for k in range(len(params)):
+            ends = []
+            for step in (1e-5, -1e-5):
+                moved = params.clone()
+                moved[k] += step * unit
+                assign(state, moved)
+                ends.append(state(spins()).detach())
+            slope = (ends[0] - ends[1]) / 2e-5
+            torch.testing.assert_close(unit * found[:, k], slope.to(found.dtype), rtol=1e-7, atol=1e-9)
+    assign(state, params)
+
+
+@states
+def test_derivatives_are_those_of_autograd(make):
+    """A complex gradient of Re log psi is the conjugate of the holomorphic derivative."""
+    state = make()
+    found = state.derivatives(spins(5))
+    for row, s in zip(found, spins(5), strict=True):
+        state.zero_grad()
+        state(s[None])[0].real.backward()
+        gradient = torch.cat([p.grad.flatten() for p in state.parameters()])
+        torch.testing.assert_close(row, gradient.conj().resolve_conj(), rtol=1e-11, atol=1e-12)
+
+
+@machines
+def test_closed_form_is_what_the_base_class_would_compute(options):
+    state = machine(**options)
+    torch.testing.assert_close(state.derivatives(spins()), LogState.derivatives(state, spins()))
+
+
+@states
+def test_gradient_reaches_every_parameter(make):
+    state = make()
+    (state(spins()) * torch.randn(20, generator=dice(), dtype=torch.float64)).abs().sum().backward()
+    for name, parameter in state.named_parameters():
+        assert parameter.grad is not None, name
+        assert bool((parameter.grad != 0).all()), name
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**31))
+def test_derivatives_by_biases_and_weights_agree(seed):
+    """sum_i W_ji O_W_ji + b_j O_b_j = theta_j tanh theta_j."""
+    state = machine(seed)
+    weight, hidden, _ = state.derivatives(spins()).split([4 * SITES, 4, SITES], 1)
+    theta = spins() @ state.weight.T + state.hidden_bias
+    left = (weight.view(20, 4, SITES) * state.weight).sum(2) + hidden * state.hidden_bias
+    torch.testing.assert_close(left, theta * theta.tanh())
+
+
+# Parameters
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({}, 4 * 6 + 4 + 6),
+        ({"biases": False}, 24),
+        ({"permutations": RING}, 24 + 4),
+        ({"permutations": RING, "biases": False}, 24),
+    ],
+)
+def test_number_of_parameters(options, count):
+    assert len(flatten(machine(**options))) == count
+
+
+@pytest.mark.parametrize("make", [MeanField, Jastrow, lambda n, **o: RestrictedBoltzmannMachine(n, 3, **o)])
+@pytest.mark.parametrize("narrow", [torch.float32, torch.complex64])
+def test_same_seed_same_numbers_in_any_precision(make, narrow):
+    wide = torch.complex128 if narrow.is_complex else torch.float64
+    one, two = (
+        flatten(make(SITES, generator=dice(), dtype=wide)),
+        flatten(make(SITES, generator=dice(), dtype=narrow)),
+    )
+    assert two.dtype == narrow
+    assert torch.equal(one.to(narrow), two)
+    assert not torch.equal(one, flatten(make(SITES, generator=dice(2), dtype=wide)))
+
+
+@pytest.mark.parametrize("scale", [0.02, 0.5])
+def test_scale_is_the_standard_deviation_of_the_start(scale):
+    params = flatten(RestrictedBoltzmannMachine(50, 50, scale=scale, generator=dice()))
+    assert params.std().item() == pytest.approx(scale, rel=5 / math.sqrt(2 * len(params)))
+
+
+def test_parameters_survive_a_state_dict():
+    one, two = machine(1, permutations=RING), machine(2, permutations=RING)
+    two.load_state_dict(one.state_dict())
+    torch.testing.assert_close(two(spins()), one(spins()), rtol=0, atol=0)
+
+
+def test_real_parameters_make_positive_and_complex_ones_complex_wave_functions():
+    assert machine()(spins()).dtype == torch.float64
+    assert machine(dtype=torch.complex128)(spins()).dtype == torch.complex128
+
+
+# Larger lattices
+
+
+@pytest.mark.parametrize("options", [{}, {"biases": False}, {"dtype": torch.complex128}])
+@pytest.mark.parametrize(("smaller", "larger"), [(chain(6), chain(6)), (square(3), square(3))])
+def test_lattice_that_is_no_larger_has_the_same_state(smaller, larger, options):
+    state = RestrictedBoltzmannMachine(
+        smaller.sites, 3, permutations=smaller.translations, scale=0.4, generator=dice(), **options
+    )
+    s = 2.0 * torch.randint(2, (10, smaller.sites), generator=dice(3)).double() - 1
+    torch.testing.assert_close(enlarge(state, smaller, larger)(s), state(s), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("options", [{}, {"biases": False}, {"dtype": torch.complex128}])
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [(chain(6), chain(9)), (chain(5), chain(12)), (square(3), square(4))]
+)
+def test_larger_lattice_has_the_same_state_a_site(smaller, larger, options):
+    """All spins up: each hidden unit sees the sum of its filter."""
+    state = RestrictedBoltzmannMachine(
+        smaller.sites, 3, permutations=smaller.translations, scale=0.4, generator=dice(), **options
+    )
+    grown = enlarge(state, smaller, larger)
+    assert len(flatten(grown)) == len(flatten(state)) + 3 * (larger.sites - smaller.sites)
+    assert flatten(grown).dtype == flatten(state).dtype
+    few, many = (state.weight.new_ones(1, n).real for n in (smaller.sites, larger.sites))
+    torch.testing.assert_close(grown(many) / larger.sites, state(few) / smaller.sites)
+    torch.testing.assert_close(grown.weight.norm(dim=1), state.weight.norm(dim=1))
+
+
+def test_larger_lattice_has_the_same_local_state():
+    """Filters of three neighbours, off centre: a period of four spins looks alike on rings of 8 and 12."""
+    small, large = chain(8), chain(12)
+    state = RestrictedBoltzmannMachine(8, 2, permutations=small.translations, generator=dice(), scale=0.5)
+    with torch.no_grad():
+        state.weight[:, 1:6] = 0
+        state.weight[:, 7] *= 3  # the largest, so that 6, 7 and 0 are neighbours around it
+    period = torch.tensor([1.0, 1.0, -1.0, 1.0])
+    grown = enlarge(state, small, large)
+    torch.testing.assert_close(grown(period.repeat(1, 3)) / 12, state(period.repeat(1, 2)) / 8)
+
+
+def test_lattices_that_do_not_fit_are_named():
+    state = RestrictedBoltzmannMachine(6, 2, permutations=RING)
+    with pytest.raises(ValueError, match=r"machine: got one of 6 sites and 6 permutations, expected the 8"):
+        enlarge(state, chain(8), chain(12))
+    with pytest.raises(ValueError, match=r"machine: got one of 6 sites and 1 permutations"):
+        enlarge(RestrictedBoltzmannMachine(6, 2), chain(6), chain(12))
+    for larger in (chain(5), square(4)):
+        with pytest.raises(
+            ValueError, match=r"larger: got shape .*, expected one at least as large as \(6,\)"
+        ):
+            enlarge(state, chain(6), larger)
+
+
+# Walkers
+
+
+@machines
+def test_machine_has_walkers_that_know_it(options):
+    h = ising(chain(SITES), field=1.0)
+    state = machine(**options)
+    walkers = state.walkers(spins(), h.moves)
+    assert isinstance(walkers, HiddenUnitWalkers)
+    generic = SpinWalkers(state, spins(), h.moves)
+    torch.testing.assert_close(walkers.ratios(), generic.ratios(), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(torch.float64, 20.0), (torch.float64, 200.0), (torch.float32, 8.0)]
+)
+def test_ratios_stay_right_where_tanh_is_one_to_the_last_digit(dtype, scale):
+    """cosh(scale) = cosh(-scale), but tanh has forgotten how large its argument was."""
+    state = RestrictedBoltzmannMachine(5, 1, dtype=dtype)
+    assign(state, torch.tensor([*5 * [scale], 0.0, *5 * [0.0]], dtype=dtype))
+    one_up = torch.tensor([[1.0, 1.0, 1.0, -1.0, -1.0]], dtype=torch.float64)
+    ratios = state.walkers(one_up, ising(chain(5), field=1.0).moves).ratios()
+    torch.testing.assert_close(ratios[0, :3], torch.ones(3), rtol=1e-5, atol=0, check_dtype=False)
+
+
+@pytest.mark.parametrize("make", [MeanField, Jastrow])
+def test_other_states_have_generic_walkers(make):
+    walkers = make(SITES).walkers(spins(), ising(chain(SITES), field=1.0).moves)
+    assert type(walkers) is SpinWalkers
+    assert not walkers.ratios().requires_grad
+
+
+# Errors
+
+
+@pytest.mark.parametrize("make", [MeanField, Jastrow, lambda n: RestrictedBoltzmannMachine(n, 3)])
+@pytest.mark.parametrize("sites", [0, -2])
+def test_number_of_sites_below_one_is_named(make, sites):
+    with pytest.raises(ValueError, match=rf"sites: got {sites}, expected at least 1"):
+        make(sites)
+
+
+def test_number_of_filters_below_one_is_named():
+    with pytest.raises(ValueError, match=r"filters: got 0, expected at least 1"):
+        RestrictedBoltzmannMachine(4, 0)
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 7), (2, 3, 6)])
+def test_permutations_of_the_wrong_shape_are_named(shape):
+    text = str(shape).replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ValueError, match=rf"permutations: got shape {text}, expected \(elements, 6\)"):
+        RestrictedBoltzmannMachine(SITES, 2, permutations=torch.zeros(shape, dtype=torch.long))
