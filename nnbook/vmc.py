@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,19 @@ def local_energies(hamiltonian: SpinHamiltonian, walkers: SpinWalkers) -> Tensor
     return hamiltonian.diagonal(spins) + (hamiltonian.elements(spins) * walkers.ratios()).sum(1)
 
 
+@dataclass(frozen=True, eq=False)
+class Training(Fit):
+    """A :class:`~nnbook.train.Fit` that also knows where its chains ended.
+
+    Attributes:
+        spins: the last configurations ``(chains, N)``, at equilibrium: the place to start a measurement.
+    """
+
+    spins: Tensor = field(repr=False)
+
+
 @dataclass
-class _Training:
+class _Progress:
     """Where a run stands: all that the next step depends on."""
 
     state: LogState
@@ -106,7 +117,7 @@ def optimise(
     checkpoint: str | Path | None = None,
     every: int = 50,
     label: str = "VMC",
-) -> Fit:
+) -> Training:
     r"""Minimise the energy of a state, which is changed in place, by stochastic reconfiguration.
 
     Each step moves the chains by some sweeps, looks at each chain once, and changes the parameters by
@@ -133,7 +144,7 @@ def optimise(
         label: name on the progress bar, which shows in a terminal and in Jupyter only.
 
     Returns:
-        The :class:`~nnbook.train.Fit`; its value is the last mean energy, and its history has the extra
+        The :class:`Training`; its value is the last mean energy, and its history has the extra
         arrays ``"error"``, ``"variance"`` and ``"acceptance"``.
 
     Raises:
@@ -141,7 +152,7 @@ def optimise(
         FloatingPointError: an energy that is not finite; the parameters are those before that step.
     """
     _check_counts(steps=steps, sweeps=sweeps, every=every)
-    run = _Training(state, random_spins(hamiltonian, chains, generator=generator), generator, [])
+    run = _Progress(state, random_spins(hamiltonian, chains, generator=generator), generator, [])
     run.walkers_at = run.walkers_at.to(flatten(state).device)
     path = Path(checkpoint) if checkpoint else None
     if path and path.exists():
@@ -167,10 +178,10 @@ def optimise(
     columns = np.array(run.log, dtype=float).T
     history = dict(zip(("seconds", "value", "error", "variance", "acceptance"), columns, strict=True))
     history = {"step": np.arange(len(run.log), dtype=float), **history}
-    return Fit(run.log[-1][1], len(run.log), True, "all steps done", history)
+    return Training(run.log[-1][1], len(run.log), True, "all steps done", history, run.walkers_at)
 
 
-def _advance(run: _Training, hamiltonian: SpinHamiltonian, sweeps: int) -> tuple[SpinWalkers, Chains]:
+def _advance(run: _Progress, hamiltonian: SpinHamiltonian, sweeps: int) -> tuple[SpinWalkers, Chains]:
     walkers = run.state.walkers(run.walkers_at, hamiltonian.moves)
     proposals = sweeps * hamiltonian.sites
     chain = metropolis(walkers, samples=1, sweep=proposals, generator=run.generator)
@@ -244,7 +255,8 @@ def measure(
         chains: number of chains, from random configurations.
         samples: looks at each chain, one sweep apart.
         warm_up: sweeps before the first look.
-        spins: where the chains start, instead of random configurations, ``(chains, N)``.
+        spins: where the chains start, ``(chains, N)``, instead of random configurations, which need long to
+            forget their start where domain walls have to find each other; best ``spins`` of a :class:`Training`.
 
     Raises:
         ValueError: a count below 1 (``warm_up``: below 0).

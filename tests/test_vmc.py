@@ -732,3 +732,15 @@ def test_two_processes_take_the_same_steps(tmp_path, dtype):
     assert -1e-12 < (trained - exact) / abs(exact) < 1e-3
     assert first["value"][-1].item() == pytest.approx(trained, abs=5 * first["error"][-1].item() + 1e-3)
     assert alone.value == pytest.approx(trained, abs=5 * alone.history["error"][-1] + 0.02)
+
+
+def test_a_measurement_goes_on_from_the_chains_of_the_training() -> None:
+    hamiltonian = ising(chain(8), field=1.0)
+    state = RestrictedBoltzmannMachine(
+        8, 1, permutations=hamiltonian.lattice.translations, biases=False, generator=dice(1)
+    )
+    trained = optimise(state, hamiltonian, steps=5, chains=40, generator=dice(2))
+    assert trained.spins.shape == (40, 8)
+    first = measure(state, hamiltonian, samples=4, warm_up=0, spins=trained.spins, generator=dice(3))
+    again = measure(state, hamiltonian, samples=4, warm_up=0, spins=trained.spins, generator=dice(3))
+    assert torch.equal(first.energies, again.energies)
