@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: Elements of the largest temporary array: larger ones leave the processor's cache, smaller ones waste calls.
+#: Largest temporary array, in elements; larger ones leave the cache, smaller ones waste calls.
 BLOCK = 2**20
 
 

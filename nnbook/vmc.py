@@ -255,8 +255,8 @@ def measure(
         chains: number of chains, from random configurations.
         samples: looks at each chain, one sweep apart.
         warm_up: sweeps before the first look.
-        spins: where the chains start, ``(chains, N)``, instead of random configurations, which need long to
-            forget their start where domain walls have to find each other; best ``spins`` of a :class:`Training`.
+        spins: where the chains start, ``(chains, N)``, instead of random ones, which need long to
+            forget it where domain walls have to find each other; best the ``spins`` of a :class:`Training`.
 
     Raises:
         ValueError: a count below 1 (``warm_up``: below 0).
