@@ -7,16 +7,15 @@ A network :math:`u_\theta(x)` shall satisfy an equation :math:`\mathcal{F}[u] = 
 
 All terms together are one least-squares problem, whose outputs are the :class:`Residuals`, so that
 :func:`nnbook.natural.minimise` trains it with the method of Levenberg and Marquardt. The derivatives
-of the network are propagated forwards through its layers by :func:`jet`, for all points at once.
+of the network come from :func:`nnbook.jets.jet`. Equations with their exact answers are in
+:mod:`nnbook.differential_equations`.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,76 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nnbook.gauss_newton import ConvexLoss
+from nnbook.jets import Jet, jet
 from nnbook.natural import minimise
 from nnbook.networks import MLP, as_function, flatten
-
-
-class Jet(NamedTuple):
-    """A network's values and derivatives at points.
-
-    Attributes:
-        value: u, ``(points, outputs)``.
-        slope: its first derivative by each input, ``(inputs, points, outputs)``.
-        bend: its second derivative by each input, ``(inputs, points, outputs)``; no mixed ones.
-    """
-
-    value: Tensor
-    slope: Tensor
-    bend: Tensor
-
-
-def _tanh(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    a = torch.tanh(z)
-    rise = 1 - a.square()
-    return a, rise, -2 * a * rise
-
-
-def _sin(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    a = torch.sin(z)
-    return a, torch.cos(z), -a
-
-
-# an activation function with its first two derivatives
-SMOOTH = {"tanh": _tanh, "sin": _sin}
-
-
-def jet(net: MLP, x: Tensor) -> Jet:
-    r"""Values, first and second derivatives of a network, propagated from layer to layer.
-
-    With :math:`z = W a + b` and primes for a derivative by one input, a layer takes
-
-    .. math:: a \to \sigma(z), \qquad a' \to \sigma'(z)\, z', \qquad
-              a'' \to \sigma'(z)\, z'' + \sigma''(z)\, z'^2 .
-
-    Args:
-        net: a multilayer perceptron with a smooth activation, a key of ``SMOOTH``.
-        x: points, ``(points, inputs)``.
-
-    Raises:
-        ValueError: an activation without two derivatives, points of the wrong shape.
-
-    >>> net = MLP(2, (3,), activation="tanh", dtype=torch.float64)
-    >>> [tuple(part.shape) for part in jet(net, torch.zeros(5, 2, dtype=torch.float64))]
-    [(5, 1), (2, 5, 1), (2, 5, 1)]
-    """
-    if net.activation not in SMOOTH:
-        raise ValueError(
-            f"net: got the activation {net.activation!r}, expected one with two known derivatives: "
-            f"{', '.join(sorted(SMOOTH))}"
-        )
-    first, *others = net.linear()
-    if x.ndim != 2 or x.shape[1] != first.in_features:
-        raise ValueError(f"x: got shape {tuple(x.shape)}, expected (points, {first.in_features})")
-    value = first(x)
-    slope = first.weight.mT[:, None].expand(-1, len(x), -1)
-    bend = torch.zeros_like(slope)
-    for layer in others:
-        value, rise, turn = SMOOTH[net.activation](value)
-        bend = rise * bend + turn * slope.square()
-        slope = rise * slope
-        value, slope, bend = layer(value), slope @ layer.weight.mT, bend @ layer.weight.mT
-    return Jet(value, slope, bend)
-
 
 Condition = Callable[[Tensor, Jet], Tensor]
 
@@ -104,8 +36,8 @@ class Term:
 
     Attributes:
         name: "equation", "boundary", "data".
-        condition: :math:`\mathcal{C}`, from points ``(n, inputs)`` and the network's :class:`Jet` there to
-            ``(n, outputs)``. A module, if it has unknowns that shall be learnt.
+        condition: :math:`\mathcal{C}`, from points ``(n, inputs)`` and the network's
+            :class:`~nnbook.jets.Jet` there to ``(n, outputs)``. A module, if it has unknowns that shall be learnt.
         points: where it shall hold, ``(n, inputs)``.
         target: y, ``(n, outputs)``; zero if absent.
         weight: :math:`\lambda`.
@@ -325,112 +257,3 @@ def value(x: Tensor, u: Jet) -> Tensor:
 def slope(x: Tensor, u: Jet, *, along: int) -> Tensor:
     """The condition that fixes the derivative by one input, for velocities and mirrors."""
     return u.slope[along]
-
-
-def oscillator(x: Tensor, u: Jet, *, damping: float | Tensor, frequency: float | Tensor) -> Tensor:
-    r"""The residual of the damped oscillator, :math:`\ddot u + 2\gamma \dot u + \omega^2 u`."""
-    friction, force = 2 * damping * u.slope[0], frequency * frequency * u.value
-    return u.bend[0] + friction + force
-
-
-def oscillation(t: Tensor, *, damping: float, frequency: float) -> Tensor:
-    r"""The motion of the damped oscillator from :math:`u(0) = 1`, :math:`\dot u(0) = 0`.
-
-    .. math:: u(t) = e^{-\gamma t} \left(\cos\Omega t + \frac{\gamma}{\Omega} \sin\Omega t\right),
-              \qquad \Omega^2 = \omega^2 - \gamma^2
-
-    Raises:
-        ValueError: damping at or above the frequency, where nothing oscillates.
-    """
-    if not 0 <= damping < frequency:
-        raise ValueError(f"damping: got {damping}, expected from 0 to below frequency = {frequency}")
-    ringing = math.sqrt(frequency**2 - damping**2)
-    return torch.exp(-damping * t) * (torch.cos(ringing * t) + damping / ringing * torch.sin(ringing * t))
-
-
-def burgers(x: Tensor, u: Jet, *, viscosity: float) -> Tensor:
-    r"""The residual of Burgers' equation, :math:`u_t + u\,u_x - \nu\,u_{xx}`, at points (t, x)."""
-    return u.slope[0] + u.value * u.slope[1] - viscosity * u.bend[1]
-
-
-def cole_hopf(t: Tensor, x: Tensor, *, viscosity: float, nodes: int = 200) -> Tensor:
-    r"""The solution of Burgers' equation from :math:`u(0, x) = -\sin \pi x` :cite:p:`cole1951,hopf1950`.
-
-    .. math:: u(t, x) = -\frac{\int \sin(\pi y)\, f(y)\, e^{-z^2} dz}{\int f(y)\, e^{-z^2} dz}, \quad
-              y = x - \sqrt{4 \nu t}\, z, \quad \ln f(y) = -\frac{\cos \pi y}{2 \pi \nu},
-
-    by Gauss-Hermite quadrature; f spans many orders of magnitude, so it stays in the exponent.
-
-    Args:
-        t, x: times from 0 and places, of one shape.
-        viscosity: :math:`\nu > 0`.
-        nodes: of the quadrature.
-
-    Raises:
-        ValueError: a viscosity or a number of nodes that is not above zero, a negative time.
-
-    >>> start, place = torch.tensor([0.0, 0.5], dtype=torch.float64)
-    >>> round(cole_hopf(start, place, viscosity=0.01).item(), 12)
-    -1.0
-    """
-    if not viscosity > 0 or nodes < 1:
-        raise ValueError(f"viscosity: got {viscosity} and {nodes} nodes, expected both above zero")
-    if (t < 0).any():
-        raise ValueError(f"t: got {t.min():g}, expected no time before the start at 0")
-    z, weight = (torch.as_tensor(v) for v in np.polynomial.hermite.hermgauss(nodes))
-    y = torch.pi * (x[..., None] - torch.sqrt(4 * viscosity * t)[..., None] * z.to(x))
-    share = torch.softmax(weight.log().to(x) - torch.cos(y) / (2 * torch.pi * viscosity), -1)
-    return -(share * torch.sin(y)).sum(-1)
-
-
-def schroedinger(x: Tensor, u: Jet) -> Tensor:
-    r"""The residual of :math:`i h_t + \frac12 h_{xx} + |h|^2 h = 0` at points (t, x).
-
-    The outputs of the network are the real and the imaginary part of h, and so are those of the residual.
-    """
-    h_t, bent = u.slope[0], 0.5 * u.bend[1] + u.value.square().sum(1, keepdim=True) * u.value
-    return bent + torch.stack([-h_t[:, 1], h_t[:, 0]], 1)
-
-
-def breather(t: Tensor, x: Tensor) -> Tensor:
-    r"""The bound state of two solitons that grows from :math:`2 \operatorname{sech} x` :cite:p:`satsuma1974`.
-
-    .. math:: h(t, x) = 4 e^{it/2}\, \frac{\cosh 3x + 3 e^{4it} \cosh x}{\cosh 4x + 4 \cosh 2x + 3 \cos 4t}
-    """
-    above = torch.cosh(3 * x) + 3 * torch.exp(4j * t) * torch.cosh(x)
-    below = torch.cosh(4 * x) + 4 * torch.cosh(2 * x) + 3 * torch.cos(4 * t)
-    return 4 * torch.exp(0.5j * t) * above / below
-
-
-def split_step(h: Tensor, *, length: float, duration: float, steps: int, order: int = 4) -> Tensor:
-    r"""Evolve a complex field by :math:`i h_t + \frac12 h_{xx} + |h|^2 h = 0` on a ring.
-
-    Each step alternates the exact flows of the two parts :cite:p:`strang1968`, one of them in Fourier space;
-    three such steps, one of them backwards, make a step of fourth order :cite:p:`yoshida1990`.
-
-    Args:
-        h: the field at the start, on ``sites`` equal intervals of the ring.
-        length: of the ring.
-        duration: of the evolution.
-        steps: how many.
-        order: 2 or 4.
-
-    Returns:
-        The field after each step, the start included, ``(steps + 1, sites)``.
-
-    Raises:
-        ValueError: another order, fewer than one step.
-    """
-    if order not in (2, 4) or steps < 1:
-        raise ValueError(f"order: got {order} with {steps} steps, expected 2 or 4, with at least one step")
-    triple = 1 / (2 - 2 ** (1 / 3))
-    parts = [1.0] if order == 2 else [triple, 1 - 2 * triple, triple]
-    momentum = 2 * torch.pi * torch.fft.fftfreq(h.shape[-1], length / h.shape[-1], dtype=torch.float64)
-    frames = [h]
-    for _ in range(steps):
-        for dt in (part * duration / steps for part in parts):
-            h = h * torch.exp(0.5j * dt * h.abs().square())
-            h = torch.fft.ifft(torch.exp(-0.5j * dt * momentum.square()) * torch.fft.fft(h))
-            h = h * torch.exp(0.5j * dt * h.abs().square())
-        frames.append(h)
-    return torch.stack(frames)

@@ -13,26 +13,26 @@ from torch import nn
 from torch.func import jvp
 
 import nnbook
-from nnbook.natural import minimise
-from nnbook.networks import MLP, as_function, flatten, jacobian
-from nnbook.physics_informed import (
-    SMOOTH,
-    Jet,
-    Region,
-    Residuals,
-    Term,
+from nnbook.differential_equations import (
     breather,
     burgers,
     cole_hopf,
-    covariance,
-    each,
-    gauss_newton,
-    jet,
     oscillation,
     oscillator,
     schroedinger,
-    slope,
     split_step,
+)
+from nnbook.jets import SMOOTH, Jet, jet
+from nnbook.natural import minimise
+from nnbook.networks import MLP, as_function, flatten, jacobian
+from nnbook.physics_informed import (
+    Region,
+    Residuals,
+    Term,
+    covariance,
+    each,
+    gauss_newton,
+    slope,
     total,
     train,
     value,
