@@ -37,7 +37,8 @@ class Term:
     Attributes:
         name: "equation", "boundary", "data".
         condition: :math:`\mathcal{C}`, from points ``(n, inputs)`` and the network's
-            :class:`~nnbook.jets.Jet` there to ``(n, outputs)``. A module, if it has unknowns that shall be learnt.
+            :class:`~nnbook.jets.Jet` there to ``(n, outputs)``. A module, if it has unknowns that
+            shall be learnt.
         points: where it shall hold, ``(n, inputs)``.
         target: y, ``(n, outputs)``; zero if absent.
         weight: :math:`\lambda`.
