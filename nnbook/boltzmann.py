@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from nnbook.tensor_networks import check_bonds, check_spins
+
 #: A sum over hidden units may have no more terms than this.
 MOST = 2**24
 
@@ -76,8 +78,7 @@ class BoltzmannMachine:
         Raises:
             ValueError: another number of spins, or more than about 16 million terms.
         """
-        if spins.ndim != 2 or spins.shape[1] != self.visible:
-            raise ValueError(f"spins: got shape {tuple(spins.shape)}, expected (batch, {self.visible})")
+        check_spins(spins, self.visible)
         if len(spins) * 2**self.hidden > MOST:
             raise ValueError(
                 f"spins: got {len(spins)} configurations and {self.hidden} hidden units to sum over, "
@@ -126,6 +127,7 @@ class RestrictedBoltzmannState:
 
     def amplitudes(self, spins: Tensor) -> Tensor:
         """Map configurations ``(batch, N)`` of ±1 to amplitudes ``(batch,)``."""
+        check_spins(spins, self.sites)
         angle = spins @ self.weights.mT + self.hidden_bias
         return (spins @ self.visible_bias + log_2cosh(angle).sum(1)).exp()
 
@@ -154,7 +156,7 @@ def pair_unit(coupling: float) -> tuple[float, float, float]:
     >>> round(math.exp(c) * 2 * math.cosh(w + other), 9) == round(math.exp(0.3), 9)
     True
     """
-    w = 0.5 * math.acosh(math.exp(2 * abs(coupling)))
+    w = 0.5 * _arcosh_exp(2 * abs(_finite(coupling)))
     return w, math.copysign(w, coupling), -abs(coupling) - math.log(2)
 
 
@@ -163,19 +165,29 @@ def triple_unit(coupling: float) -> tuple[float, float, tuple[float, float, floa
 
     .. math:: \ln 2\cosh(b + w m) = t_0 + t_1 m + t_2 (xy + yz + zx) + K xyz, \quad m = x + y + z
 
-    With :math:`b = -\operatorname{sign}(K)\, w` the condition is :math:`c^4 = e^{8|K|} (2c^2 - 1)` for
-    :math:`c = \cosh 2w`, which has a solution for every K.
+    With :math:`b = -\operatorname{sign}(K)\, w` the condition is :math:`u^4 = e^{8|K|} (2u^2 - 1)` for
+    :math:`u = \cosh 2w`, which has a solution for every K.
 
     Returns:
         w, b, and :math:`(t_0, t_1, t_2)`.
     """
-    strength = math.exp(8 * abs(coupling))
-    square = strength + math.sqrt(strength * (strength - 1))
-    w = 0.5 * math.acosh(math.sqrt(square))
+    strength = abs(_finite(coupling))
+    w = 0.5 * _arcosh_exp(4 * strength + 0.5 * math.log1p(math.sqrt(-math.expm1(-8 * strength))))
     bias = -math.copysign(w, coupling)
     g = {m: float(log_2cosh(torch.tensor(bias + w * m, dtype=torch.float64))) for m in (3, 1, -1, -3)}
     even = (g[3] + 3 * g[1] + 3 * g[-1] + g[-3]) / 8, (g[3] - g[1] - g[-1] + g[-3]) / 8
     return w, bias, (even[0], (g[3] + g[1] - g[-1] - g[-3]) / 8, even[1])
+
+
+def _arcosh_exp(x: float) -> float:
+    """The inverse hyperbolic cosine of the exponential of x, without overflow."""
+    return x + math.log1p(math.sqrt(-math.expm1(-2 * x)))
+
+
+def _finite(coupling: float) -> float:
+    if not math.isfinite(coupling):
+        raise ValueError(f"coupling: got {coupling}, expected a finite number")
+    return coupling
 
 
 def deep_machine(tensors: Sequence[Tensor]) -> BoltzmannMachine:
@@ -190,11 +202,12 @@ def deep_machine(tensors: Sequence[Tensor]) -> BoltzmannMachine:
             entries positive.
 
     Raises:
-        ValueError: larger bonds, or an entry that is not positive.
+        ValueError: bonds that do not match, larger ones, or an entry that is not positive.
     """
+    check_bonds(tensors, opened=True)
     shapes = [tuple(tensor.shape) for tensor in tensors]
-    if shapes[0][1] != 1 or shapes[-1][2] != 1 or any(max(shape) > 2 for shape in shapes):
-        raise ValueError(f"tensors: got shapes {shapes}, expected open ends and bonds of one or two")
+    if any(max(shape) > 2 for shape in shapes):
+        raise ValueError(f"tensors: got shapes {shapes}, expected bonds of one or two, a unit for each bond")
     if not all(bool((tensor > 0).all()) for tensor in tensors):
         raise ValueError(
             "tensors: got an entry that is zero or negative, expected positive ones; others need complex "

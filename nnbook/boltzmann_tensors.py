@@ -93,15 +93,35 @@ def matrix_product(state: RestrictedBoltzmannState, wires: Wires) -> list[Tensor
 
     Args:
         state: the machine.
-        wires: from :func:`direct_wires` or :func:`fewest_wires`.
+        wires: from :func:`direct_wires` or :func:`fewest_wires` of the same machine.
 
     Returns:
         For each site ``(2, left bond, right bond)``.
 
     Raises:
-        ValueError: a tensor would have more than about a million entries.
+        ValueError: a tensor would have more than about a million entries, or wires that do not fit.
     """
+    _check_wires(state, wires)
     return [_site_tensor(state, wires, site) for site in range(state.sites)]
+
+
+def _check_wires(state: RestrictedBoltzmannState, wires: Wires) -> None:
+    """Each term of the exponent needs a tensor that all its units reach."""
+    hidden, sites = state.weights.shape
+    enter, leave = wires.enter, wires.leave
+    if not len(enter) == len(leave) == sites + hidden:
+        raise ValueError(
+            f"wires: got {len(enter)} units, expected {sites + hidden}; use the wires of this machine"
+        )
+    own = np.arange(sites)
+    j, i = np.nonzero((state.weights != 0).cpu().numpy())
+    first = np.concatenate([enter[:sites], own, np.maximum(enter[sites + j], enter[i])])
+    last = np.concatenate([own, leave[:sites], np.minimum(leave[sites + j], leave[i])])
+    if enter.min() < 0 or leave.max() >= sites or (first > last).any():
+        raise ValueError(
+            "wires: got a spin that misses its own site, or coupled units that meet in no tensor of the "
+            "chain, expected neither; use the wires of this machine"
+        )
 
 
 def _site_tensor(state: RestrictedBoltzmannState, wires: Wires, site: int) -> Tensor:

@@ -102,7 +102,7 @@ def decompose(psi: Tensor, sites: int) -> list[Tensor]:
         sites: N, at least 2.
 
     Raises:
-        ValueError: another number of amplitudes, or complex ones.
+        ValueError: another number of amplitudes, complex ones, or a state that is zero.
     """
     _check_amplitudes(psi, sites)
     rest = psi.reshape((2,) * sites).permute(*range(sites - 1, -1, -1)).flip(tuple(range(sites)))
@@ -118,7 +118,8 @@ def schmidt_values(psi: Tensor, sites: int, cut: int) -> Tensor:
     """Singular values, squares adding up to one, between the first ``cut`` sites and the others.
 
     Raises:
-        ValueError: not :math:`2^N` amplitudes, complex ones, or a cut outside of the chain.
+        ValueError: not :math:`2^N` amplitudes, complex ones, a state that is zero, or a cut outside of
+            the chain.
     """
     _check_amplitudes(psi, sites)
     if not 0 < cut < sites:
@@ -160,3 +161,7 @@ def _check_amplitudes(psi: Tensor, sites: int) -> None:
         )
     if psi.is_complex():
         raise ValueError("psi: got complex amplitudes, expected real ones")
+    if not 0 < (largest := float(psi.abs().max())) < float("inf"):
+        raise ValueError(
+            f"psi: got {largest} as the largest amplitude, expected one that is finite and not zero"
+        )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -32,8 +33,8 @@ class ImaginaryTime:
 
     Layer 0 is the visible one, layer M the deepest. With the couplings
 
-    .. math:: \langle s' | e^{\delta h \sigma^x} | s\rangle = A\, e^{g s s'}, \quad
-              g = \tfrac12 \ln\coth(\delta h), \quad A^2 = \tfrac12 \sinh(2\delta h)
+    .. math:: \langle s' | e^{\delta h \sigma^x} | s\rangle = C\, e^{g s s'}, \quad
+              g = \tfrac12 \ln\coth(\delta h), \quad C^2 = \tfrac12 \sinh(2\delta h)
 
     the amplitude is the sum over all hidden layers of
 
@@ -50,7 +51,8 @@ class ImaginaryTime:
         order: of the splitting, 1 or 2.
 
     Raises:
-        ValueError: another Hamiltonian, a field of zero, a step or a number of steps that is not positive.
+        ValueError: another Hamiltonian, a field of zero, a step that is not positive, or steps that are no
+            whole number above zero.
     """
 
     hamiltonian: SpinHamiltonian = field(repr=False)
@@ -62,11 +64,14 @@ class ImaginaryTime:
         if self.hamiltonian.exchanges or self.hamiltonian.coupling >= 0 or self.hamiltonian.amplitude >= 0:
             raise ValueError(
                 f"hamiltonian: got {self.hamiltonian.name}, expected a ferromagnetic Ising model in a field "
-                "above zero; with moves of two spins, or of the other sign, the couplings would not be real"
+                "above zero; with moves of two spins, or of the other sign, the couplings would not be real, "
+                "and with no field infinite"
             )
-        if not (self.step > 0 and math.isfinite(self.step)) or self.steps < 1:
+        if not 0 < self.step < math.inf:
+            raise ValueError(f"step: got {self.step}, expected a finite time above zero")
+        if not isinstance(self.steps, Integral) or self.steps < 1:
             raise ValueError(
-                f"step, steps: got {self.step} and {self.steps}, expected a time above zero and at least 1"
+                f"steps: got {self.steps}, expected a whole number of at least 1, as from round(time / step)"
             )
         if self.order not in (1, 2):
             raise ValueError(f"order: got {self.order}, expected 1 or 2")
@@ -96,9 +101,10 @@ class ImaginaryTime:
 
     @property
     def log_constant(self) -> float:
-        """The logarithm of A for each unit and step, and of the amplitude of the state along x."""
-        a = 0.5 * math.log(0.5 * math.sinh(-2 * self.step * self.hamiltonian.amplitude))
-        return self.sites * (self.steps * a - 0.5 * math.log(2))
+        """The logarithm of C for each unit and step, and of the amplitude of the state along x."""
+        twice = -2 * self.step * self.hamiltonian.amplitude
+        log_c = 0.5 * (twice + math.log(-math.expm1(-2 * twice))) - math.log(2)
+        return self.sites * (self.steps * log_c - 0.5 * math.log(2))
 
     def amplitudes(self) -> Tensor:
         """All amplitudes ``(2^N,)``, normalised; the layers are summed exactly, the deepest one first.

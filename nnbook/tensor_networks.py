@@ -122,7 +122,7 @@ class ProjectedPairState(nn.Module):
 
     def forward(self, spins: Tensor) -> Tensor:
         """Map configurations ``(batch, rows * columns)`` of ±1 to amplitudes ``(batch,)``."""
-        _check_spins(spins, len(self.tensors))
+        check_spins(spins, len(self.tensors))
         batch, up = len(spins), (spins > 0)[:, :, None, None, None, None]
         state = self.tensors[0].new_ones(
             batch, 1, 1, 1
@@ -153,7 +153,7 @@ def contract(tensors: Sequence[Tensor], spins: Tensor) -> Tensor:
     Raises:
         ValueError: as many tensors as spins are expected, and bonds that match.
     """
-    _check_spins(spins, len(tensors))
+    check_spins(spins, len(tensors))
     check_bonds(tensors)
     up, first = spins > 0, tensors[0].shape[1]
     product = torch.eye(first, dtype=tensors[0].dtype, device=spins.device).expand(len(spins), first, first)
@@ -180,7 +180,8 @@ def _check_sizes(bond: int, extents: dict[str, tuple[int, int]], dtype: torch.dt
         raise ValueError(f"dtype: got {dtype}, expected a real floating-point type")
 
 
-def _check_spins(spins: Tensor, sites: int) -> None:
+def check_spins(spins: Tensor, sites: int) -> None:
+    """Raise a ValueError unless spins has the shape (batch, sites)."""
     if spins.ndim != 2 or spins.shape[1] != sites:
         raise ValueError(f"spins: got shape {tuple(spins.shape)}, expected (batch, {sites}), one spin a site")
 

@@ -80,6 +80,14 @@ def test_small_steps_converge_to_the_evolution_in_imaginary_time(order, ratio):
     assert errors[0] / errors[1] == pytest.approx(ratio, rel=0.02)
 
 
+def test_long_steps_leave_the_state_along_x():
+    network = ImaginaryTime(CRITICAL, 400.0, 1, order=1)
+    assert network.log_constant == pytest.approx(4 * (400 - 1.5 * np.log(2)))
+    assert network.machine().weights.isfinite().all()
+    along_x = torch.full_like(network.amplitudes(), 0.25)
+    torch.testing.assert_close(network.amplitudes(), along_x)
+
+
 def test_energy_decays_with_twice_the_gap():
     H = ising(chain(6), field=1.2)
     values, vectors = np.linalg.eigh(H.matrix().toarray())
@@ -139,11 +147,12 @@ def drawn(**options):
     ("call", "message"),
     [
         (lambda: ImaginaryTime(heisenberg(chain(4)), 0.1, 3), "hamiltonian: got Heisenberg"),
-        (lambda: ImaginaryTime(ising(chain(4), field=0.0), 0.1, 3), "field above zero"),
+        (lambda: ImaginaryTime(ising(chain(4), field=0.0), 0.1, 3), "with no field infinite"),
         (lambda: ImaginaryTime(ANTI, 0.1, 3), "hamiltonian: got field of the other sign"),
-        (lambda: ImaginaryTime(CRITICAL, 0.0, 3), "step, steps: got 0.0 and 3"),
-        (lambda: ImaginaryTime(CRITICAL, float("inf"), 3), "step, steps: got inf"),
-        (lambda: ImaginaryTime(CRITICAL, 0.1, 0), "step, steps: got 0.1 and 0"),
+        (lambda: ImaginaryTime(CRITICAL, 0.0, 3), "step: got 0.0, expected a finite time"),
+        (lambda: ImaginaryTime(CRITICAL, float("inf"), 3), "step: got inf"),
+        (lambda: ImaginaryTime(CRITICAL, 0.1, 0), "steps: got 0, expected a whole number of at least 1"),
+        (lambda: ImaginaryTime(CRITICAL, 0.1, 2.5), "steps: got 2.5"),
         (lambda: ImaginaryTime(CRITICAL, 0.1, 3, 4), "order: got 4"),
         (lambda: ImaginaryTime(ising(chain(24), field=1.0), 0.1, 3).amplitudes(), "sites: got 24"),
         (lambda: NETWORK.machine().amplitudes(CRITICAL.basis), "hidden units to sum over"),

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,10 +15,11 @@ from nnbook.boltzmann import (
     RestrictedBoltzmannState,
     all_spins,
     deep_machine,
+    log_2cosh,
     pair_unit,
     triple_unit,
 )
-from nnbook.boltzmann_tensors import direct_wires, fewest_wires, matrix_product
+from nnbook.boltzmann_tensors import Wires, direct_wires, fewest_wires, matrix_product
 from nnbook.entanglement import compress, decompose, entanglement_entropy, inner, schmidt_values
 from nnbook.natural import RayleighQuotient, minimise
 from nnbook.networks import as_function, flatten, jacobian
@@ -227,17 +229,38 @@ def test_units_that_lean_on_one_spin_share_its_wire():
     assert fewest_wires(state).bonds(6) == [2, 2, 2, 2, 2]
 
 
+def test_any_wires_that_meet_give_the_same_amplitudes():
+    weights = torch.tensor([[1.0, 0.0, -0.5], [0.0, 0.7, 0.0]], dtype=REAL)
+    state = RestrictedBoltzmannState(weights, normal(3, seed=2), normal(2, seed=3))
+    longer = Wires(np.array([0, 0, 2, 0, 1]), np.array([2, 2, 2, 2, 1]))
+    spins = all_spins(3)
+    torch.testing.assert_close(contract(matrix_product(state, longer), spins), state.amplitudes(spins))
+
+
+@settings(max_examples=60, deadline=None)
+@given(machines(), machines())
+def test_wires_of_another_machine_fit_or_are_refused(state, other):
+    for wires in (direct_wires(other), fewest_wires(other)):
+        try:
+            tensors = matrix_product(state, wires)
+        except ValueError as refused:
+            assert "use the wires of this machine" in str(refused)  # noqa: PT017
+        else:
+            spins = all_spins(state.sites)
+            torch.testing.assert_close(contract(tensors, spins), state.amplitudes(spins), rtol=1e-11, atol=0)
+
+
 # Deep machines
 
 
-@pytest.mark.parametrize("coupling", [0.7, -0.7, 1e-3, 4.0])
+@pytest.mark.parametrize("coupling", [0.7, -0.7, 1e-3, 4.0, 100.0])
 def test_hidden_units_make_couplings(coupling):
     w, other, constant = pair_unit(coupling)
     t, b, (t0, t1, t2) = triple_unit(coupling)
     for x, y, z in itertools.product((1, -1), repeat=3):
-        made = math.exp(constant) * 2 * math.cosh(w * x + other * y)
-        assert made == pytest.approx(math.exp(coupling * x * y))
-        made = math.log(2 * math.cosh(b + t * (x + y + z)))
+        made = constant + log_2cosh(torch.tensor(w * x + other * y, dtype=REAL)).item()
+        assert made == pytest.approx(coupling * x * y, abs=1e-9)
+        made = log_2cosh(torch.tensor(b + t * (x + y + z), dtype=REAL)).item()
         terms = t0 + t1 * (x + y + z) + t2 * (x * y + y * z + z * x) + coupling * x * y * z
         assert made == pytest.approx(terms, abs=1e-9)
 
@@ -262,6 +285,7 @@ def test_depths_are_none_where_units_of_a_layer_are_coupled():
 # Bad input
 
 ZEROS = torch.zeros(2, dtype=REAL)
+JOINED = RestrictedBoltzmannState(torch.ones(2, 2, dtype=REAL), ZEROS, ZEROS)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +311,21 @@ ZEROS = torch.zeros(2, dtype=REAL)
         (lambda: decompose(torch.ones(6), 3), r"psi: got shape \(6,\)"),
         (lambda: decompose(torch.ones(8, dtype=torch.complex128), 3), "psi: got complex"),
         (lambda: schmidt_values(torch.ones(8), 3, 3), "cut: got 3"),
+        (lambda: schmidt_values(torch.zeros(8), 3, 1), "psi: got 0.0 as the largest"),
+        (lambda: decompose(torch.full((8,), float("nan")), 3), "psi: got nan as the largest"),
+        (lambda: JOINED.amplitudes(torch.ones(3, 5, dtype=REAL)), r"spins: got shape \(3, 5\)"),
+        (lambda: matrix_product(JOINED, Wires(np.arange(3), np.arange(3))), "wires: got 3 units, expected 4"),
+        (
+            lambda: matrix_product(JOINED, Wires(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]))),
+            "meet in no tensor",
+        ),
+        (lambda: pair_unit(float("inf")), "coupling: got inf"),
+        (lambda: triple_unit(float("nan")), "coupling: got nan"),
+        (lambda: deep_machine([]), r"tensors: got shapes \[\]"),
+        (
+            lambda: deep_machine([torch.ones(2, 1, 2), torch.ones(2, 1, 1)]),
+            "each right bond to match the next left one",
+        ),
         (lambda: RestrictedBoltzmannState(torch.ones(3, 2), ZEROS, ZEROS), r"weights: got shape \(3, 2\)"),
         (lambda: RestrictedBoltzmannState(torch.eye(2) * 1j, ZEROS, ZEROS), "weights: got complex"),
         (lambda: BoltzmannMachine(1, ZEROS * 1j, torch.zeros(0, 2), ZEROS[:0]), "got complex numbers"),
