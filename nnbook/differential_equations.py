@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.jets import Jet
+from nnbook.jets import Jet, seen
 
 
 def oscillator(x: Tensor, u: Jet, *, damping: float | Tensor, frequency: float | Tensor) -> Tensor:
@@ -35,8 +35,22 @@ def oscillation(t: Tensor, *, damping: float, frequency: float) -> Tensor:
     return torch.exp(-damping * t) * (torch.cos(ringing * t) + damping / ringing * torch.sin(ringing * t))
 
 
+def _check_sizes(equation: str, u: Jet, outputs: int) -> None:
+    got = len(u.slope), u.value.shape[1]
+    if got != (2, outputs):
+        raise ValueError(
+            f"u: got a network of {got[0]} inputs and {got[1]} outputs, expected 2 and {outputs} for "
+            f"{equation}; make it with MLP(2, ..., {outputs})"
+        )
+
+
 def burgers(x: Tensor, u: Jet, *, viscosity: float) -> Tensor:
-    r"""The residual of Burgers' equation, :math:`u_t + u\,u_x - \nu\,u_{xx}`, at points (t, x)."""
+    r"""The residual of Burgers' equation, :math:`u_t + u\,u_x - \nu\,u_{xx}`, at points (t, x).
+
+    Raises:
+        ValueError: a network with other than two inputs and one output.
+    """
+    _check_sizes("Burgers' equation", u, 1)
     return u.slope[0] + u.value * u.slope[1] - viscosity * u.bend[1]
 
 
@@ -54,14 +68,21 @@ def cole_hopf(t: Tensor, x: Tensor, *, viscosity: float, nodes: int = 200) -> Te
         nodes: of the quadrature.
 
     Raises:
-        ValueError: a viscosity or a number of nodes that is not above zero, a negative time.
+        ValueError: a viscosity that is not above zero, fewer than 1 or more than 370 nodes, times and places
+            that are no tensors of one shape, a negative time.
 
     >>> start, place = torch.tensor([0.0, 0.5], dtype=torch.float64)
     >>> round(cole_hopf(start, place, viscosity=0.01).item(), 12)
     -1.0
     """
-    if not viscosity > 0 or nodes < 1:
-        raise ValueError(f"viscosity: got {viscosity} and {nodes} nodes, expected both above zero")
+    if not viscosity > 0:
+        raise ValueError(f"viscosity: got {viscosity}, expected a number above zero")
+    if not 1 <= nodes <= 370:  # beyond, NumPy's Hermite polynomials overflow
+        raise ValueError(f"nodes: got {nodes}, expected from 1 to 370")
+    if not isinstance(t, Tensor) or not isinstance(x, Tensor) or t.shape != x.shape:
+        raise ValueError(
+            f"t: got {seen(t)} and for x {seen(x)}, expected tensors of one shape; use torch.full_like(x, t)"
+        )
     if (t < 0).any():
         raise ValueError(f"t: got {t.min():g}, expected no time before the start at 0")
     z, weight = (torch.as_tensor(v) for v in np.polynomial.hermite.hermgauss(nodes))
@@ -74,7 +95,11 @@ def schroedinger(x: Tensor, u: Jet) -> Tensor:
     r"""The residual of :math:`i h_t + \frac12 h_{xx} + |h|^2 h = 0` at points (t, x).
 
     The outputs of the network are the real and the imaginary part of h, and so are those of the residual.
+
+    Raises:
+        ValueError: a network with other than two inputs and two outputs.
     """
+    _check_sizes("Schrödinger's equation", u, 2)
     h_t, bent = u.slope[0], 0.5 * u.bend[1] + u.value.square().sum(1, keepdim=True) * u.value
     return bent + torch.stack([-h_t[:, 1], h_t[:, 0]], 1)
 
@@ -106,10 +131,12 @@ def split_step(h: Tensor, *, length: float, duration: float, steps: int, order: 
         The field after each step, the start included, ``(steps + 1, sites)``.
 
     Raises:
-        ValueError: another order, fewer than one step.
+        ValueError: another order, fewer than one step, a length that is not above zero.
     """
     if order not in (2, 4) or steps < 1:
         raise ValueError(f"order: got {order} with {steps} steps, expected 2 or 4, with at least one step")
+    if not length > 0:
+        raise ValueError(f"length: got {length}, expected a number above zero")
     triple = 1 / (2 - 2 ** (1 / 3))
     parts = [1.0] if order == 2 else [triple, 1 - 2 * triple, triple]
     momentum = 2 * torch.pi * torch.fft.fftfreq(h.shape[-1], length / h.shape[-1], dtype=torch.float64)

@@ -24,6 +24,11 @@ class Jet(NamedTuple):
     bend: Tensor
 
 
+def seen(what: object) -> str:
+    """What an error message says of an argument: the shape of a tensor, the type of anything else."""
+    return f"shape {tuple(what.shape)}" if isinstance(what, Tensor) else f"a {type(what).__name__}"
+
+
 def _tanh(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     a = torch.tanh(z)
     rise = 1 - a.square()
@@ -52,7 +57,7 @@ def jet(net: MLP, x: Tensor) -> Jet:
         x: points, ``(points, inputs)``.
 
     Raises:
-        ValueError: an activation without two derivatives, points of the wrong shape.
+        ValueError: an activation without two derivatives, points of the wrong shape or dtype.
 
     >>> net = MLP(2, (3,), activation="tanh", dtype=torch.float64)
     >>> [tuple(part.shape) for part in jet(net, torch.zeros(5, 2, dtype=torch.float64))]
@@ -64,8 +69,10 @@ def jet(net: MLP, x: Tensor) -> Jet:
             f"{', '.join(sorted(SMOOTH))}"
         )
     first, *others = net.linear()
-    if x.ndim != 2 or x.shape[1] != first.in_features:
-        raise ValueError(f"x: got shape {tuple(x.shape)}, expected (points, {first.in_features})")
+    if not isinstance(x, Tensor) or x.ndim != 2 or x.shape[1] != first.in_features:
+        raise ValueError(f"x: got {seen(x)}, expected a tensor (points, {first.in_features})")
+    if x.dtype != first.weight.dtype:
+        raise ValueError(f"x: got {x.dtype}, expected the network's {first.weight.dtype}; use x.to(...)")
     value = first(x)
     slope = first.weight.mT[:, None].expand(-1, len(x), -1)
     bend = torch.zeros_like(slope)
@@ -75,3 +82,19 @@ def jet(net: MLP, x: Tensor) -> Jet:
         slope = rise * slope
         value, slope, bend = layer(value), slope @ layer.weight.mT, bend @ layer.weight.mT
     return Jet(value, slope, bend)
+
+
+def value(x: Tensor, u: Jet) -> Tensor:
+    """The condition that fixes u itself, for boundary values and data."""
+    return u.value
+
+
+def slope(x: Tensor, u: Jet, *, along: int) -> Tensor:
+    """The condition that fixes the derivative by one input, for velocities and mirrors.
+
+    Raises:
+        ValueError: an input that the network does not have.
+    """
+    if not 0 <= along < len(u.slope):
+        raise ValueError(f"along: got {along}, expected the number of an input, from 0 to {len(u.slope) - 1}")
+    return u.slope[along]

@@ -6,9 +6,8 @@ A network :math:`u_\theta(x)` shall satisfy an equation :math:`\mathcal{F}[u] = 
 .. math:: L(\theta) = \sum_\text{terms} \frac{\lambda}{2n} \sum_j |\mathcal{C}[u_\theta](x_j) - y_j|^2 .
 
 All terms together are one least-squares problem, whose outputs are the :class:`Residuals`, so that
-:func:`nnbook.natural.minimise` trains it with the method of Levenberg and Marquardt. The derivatives
-of the network come from :func:`nnbook.jets.jet`. Equations with their exact answers are in
-:mod:`nnbook.differential_equations`.
+:func:`nnbook.natural.minimise` trains it with the method of Levenberg and Marquardt. Derivatives come
+from :mod:`nnbook.jets`, equations with their exact answers from :mod:`nnbook.differential_equations`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nnbook.gauss_newton import ConvexLoss
-from nnbook.jets import Jet, jet
+from nnbook.jets import Jet, jet, seen
 from nnbook.natural import minimise
 from nnbook.networks import MLP, as_function, flatten
 
@@ -35,16 +34,15 @@ class Term:
     r"""One term of the loss, :math:`\frac{\lambda}{2n} \sum_j |\mathcal{C}[u](x_j) - y_j|^2`.
 
     Attributes:
-        name: "equation", "boundary", "data".
+        name: "equation", "boundary", "data"; another one for each term.
         condition: :math:`\mathcal{C}`, from points ``(n, inputs)`` and the network's
-            :class:`~nnbook.jets.Jet` there to ``(n, outputs)``. A module, if it has unknowns that
-            shall be learnt.
+            :class:`~nnbook.jets.Jet` there to ``(n, outputs)``; a module, if it has unknowns to learn.
         points: where it shall hold, ``(n, inputs)``.
         target: y, ``(n, outputs)``; zero if absent.
         weight: :math:`\lambda`.
 
     Raises:
-        ValueError: no points, a target with another number of rows, a negative weight.
+        ValueError: no points, a target with another number of rows, no tensors, a negative weight.
     """
 
     name: str
@@ -54,15 +52,23 @@ class Term:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.points.ndim != 2 or len(self.points) == 0:
-            raise ValueError(f"points: got shape {tuple(self.points.shape)}, expected (n, inputs) with n > 0")
-        if self.target is not None and (self.target.ndim != 2 or len(self.target) != len(self.points)):
-            raise ValueError(
-                f"target: got shape {tuple(self.target.shape)}, expected ({len(self.points)}, outputs), one "
-                "row a point; for a single output add [:, None]"
-            )
+        x, y = self.points, self.target
+        if not isinstance(x, Tensor) or x.ndim != 2 or len(x) == 0:
+            raise ValueError(f"points: got {seen(x)}, expected a tensor (n, inputs) with n > 0")
+        if y is not None and (not isinstance(y, Tensor) or y.ndim != 2 or len(y) != len(x)):
+            raise ValueError(f"target: got {seen(y)}, expected a tensor ({len(x)}, outputs); add [:, None]?")
         if not self.weight >= 0:
             raise ValueError(f"weight: got {self.weight} for {self.name!r}, expected none below zero")
+
+
+def _check(terms: Sequence[Term]) -> None:
+    if not terms:
+        raise ValueError("terms: got none, expected at least one")
+    names, inputs = [term.name for term in terms], [term.points.shape[1] for term in terms]
+    if len({*names, "seconds", "error"}) < len(names) + 2:
+        raise ValueError(f"terms: got the names {names}, expected different ones, not 'seconds' or 'error'")
+    if len(set(inputs)) > 1:
+        raise ValueError(f"terms: got points with {inputs} inputs, expected one number, that of the network")
 
 
 class Residuals(nn.Module):
@@ -73,13 +79,12 @@ class Residuals(nn.Module):
         terms: the terms of the loss. Conditions that are modules are trained together with the network.
 
     Raises:
-        ValueError: no terms.
+        ValueError: no terms, two of one name, or with different numbers of inputs.
     """
 
     def __init__(self, net: MLP, terms: Sequence[Term]) -> None:
         super().__init__()
-        if not terms:
-            raise ValueError("terms: got none, expected at least one")
+        _check(terms)
         self.net = net
         self.conditions = [term.condition for term in terms]
         self.unknown = nn.ModuleList(c for c in self.conditions if isinstance(c, nn.Module))
@@ -95,13 +100,20 @@ class Residuals(nn.Module):
 
 
 def total(terms: Sequence[Term], outputs: int = 1) -> ConvexLoss:
-    """The sum of the terms as a loss for :func:`nnbook.natural.minimise`, of the outputs of `Residuals`."""
+    """The sum of the terms as a loss for :func:`nnbook.natural.minimise`, of the outputs of `Residuals`.
+
+    Raises:
+        ValueError: terms that :class:`Residuals` refuses, a target with another number of outputs.
+    """
+    _check(terms)
     points, targets, weights = [], [], []
     for kind, term in enumerate(terms):
         column = term.points.new_full((len(term.points), 1), kind)
         points.append(torch.cat([term.points, column], 1))
-        empty = term.points.new_zeros(len(term.points), outputs)
-        targets.append(empty if term.target is None else term.target)
+        y = term.points.new_zeros(len(term.points), outputs) if term.target is None else term.target
+        if y.shape[1] != outputs:
+            raise ValueError(f"target: got {y.shape[1]} columns for {term.name!r}, expected {outputs=}")
+        targets.append(y)
         weights.append(term.points.new_full((len(term.points),), term.weight / len(term.points)))
     return ConvexLoss(torch.cat(points), torch.cat(targets), torch.cat(weights))
 
@@ -125,17 +137,18 @@ class Region:
         low, high: the bounds, ``(inputs,)``.
 
     Raises:
-        ValueError: bounds of different shapes or in the wrong order.
+        ValueError: bounds that are no tensors, of different shapes or in the wrong order.
     """
 
     low: Tensor
     high: Tensor
 
     def __post_init__(self) -> None:
-        if self.low.ndim != 1 or self.low.shape != self.high.shape or not (self.low < self.high).all():
-            raise ValueError(
-                f"high: got {self.high.tolist()}, expected one bound above each of {self.low.tolist()}"
-            )
+        low, high = self.low, self.high
+        if not isinstance(low, Tensor) or not isinstance(high, Tensor):
+            raise ValueError(f"low: got {seen(low)} and for high {seen(high)}, expected tensors (inputs,)")
+        if low.ndim != 1 or low.shape != high.shape or not (low < high).all():
+            raise ValueError(f"high: got {high.tolist()}, expected one bound above each of {low.tolist()}")
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Uniformly distributed points ``(count, inputs)``."""
@@ -202,7 +215,6 @@ def train(
     fresh: Callable[[MLP], Tensor] | None = None,
     descend: Callable[[nn.Module, ConvexLoss], object] = gauss_newton,
     measure: Callable[[MLP], float] | None = None,
-    seconds: float = float("inf"),
 ) -> Training:
     """Train a network in rounds, each on other collocation points; it is changed in place.
 
@@ -213,16 +225,15 @@ def train(
         fresh: gives the points of the first term before each round but the first; absent, they stay.
         descend: what a round does with the :class:`Residuals` and their loss.
         measure: an error of the network, for the history; its time is not counted.
-        seconds: no round but the first begins later than this.
 
     Raises:
-        ValueError: fewer than one round.
+        ValueError: fewer than one round, terms that :class:`Residuals` refuses.
     """
     if rounds < 1:
         raise ValueError(f"rounds: got {rounds}, expected at least 1")
     rows: list[dict[str, float]] = []
     spent = 0.0
-    while not rows or (len(rows) < rounds and spent < seconds):
+    for _ in range(rounds):
         began = time.perf_counter()
         if rows and fresh is not None:
             terms = [replace(terms[0], points=fresh(net)), *terms[1:]]
@@ -235,8 +246,8 @@ def train(
 def covariance(model: nn.Module, loss: ConvexLoss) -> Tensor:
     r"""The covariance of the parameters, if the loss is half a :math:`\chi^2`: the inverse of its curvature.
 
-    With an equation among the terms, the network counts as a fit function with as many parameters as it has
-    weights, of which the equation leaves few free. The last rows belong to the unknowns of the conditions.
+    The network counts as a fit function with as many parameters as it has weights, of which an equation among
+    the terms leaves few free. The last rows belong to the unknowns of the conditions.
 
     Args:
         model: trained :class:`Residuals`.
@@ -248,13 +259,3 @@ def covariance(model: nn.Module, loss: ConvexLoss) -> Tensor:
     curvature = 2 * loss.expand(as_function(model), flatten(model)).curvature
     inverse: Tensor = torch.linalg.pinv(curvature, rtol=1e-13, hermitian=True)
     return inverse
-
-
-def value(x: Tensor, u: Jet) -> Tensor:
-    """The condition that fixes u itself, for boundary values and data."""
-    return u.value
-
-
-def slope(x: Tensor, u: Jet, *, along: int) -> Tensor:
-    """The condition that fixes the derivative by one input, for velocities and mirrors."""
-    return u.slope[along]
