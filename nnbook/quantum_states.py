@@ -6,8 +6,6 @@ Each state is a module that maps configurations ``(batch, N)`` of :math:`s_i = \
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
@@ -195,13 +193,8 @@ class RestrictedBoltzmannMachine(LogState):
 
     @torch.no_grad()
     def walkers(self, spins: Tensor, moves: Tensor) -> SpinWalkers:
-        """Chains that carry the hidden units along, unless some may be so large that tanh forgets them."""
-        visible, hidden, weight = self.units()
-        largest = float((weight.real.abs().sum(1) + hidden.real.abs()).max())
-        # 1 - tanh(x)^2 is about 4 exp(-2x), of which the last digit of tanh(x) must stay a small part
-        if largest > -math.log(torch.finfo(weight.dtype).eps) / 4:
-            return super().walkers(spins, moves)
-        return HiddenUnitWalkers(visible, hidden, weight, spins, moves)
+        """Chains that carry the hidden units along."""
+        return HiddenUnitWalkers(*self.units(), spins, moves)
 
 
 @torch.no_grad()

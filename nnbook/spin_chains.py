@@ -56,6 +56,18 @@ def ising_gap(sites: int, field: float) -> float:
     return float(odd + (field - 1) - ising_energy(sites, field))
 
 
+def ising_pair_gap(sites: int, field: float) -> float:
+    r"""Distance to the first excited state with the symmetries of the ground state.
+
+    It has two fermions of opposite momenta :math:`\pm\pi/N`, and costs :math:`4\epsilon_{\pi/N}`.
+
+    Raises:
+        ValueError: as :func:`ising_energy`.
+    """
+    k = _momenta(sites, field)[0]
+    return float(4 * np.sqrt(1 + field**2 - 2 * field * np.cos(k)))
+
+
 def ising_correlation(sites: int, field: float) -> Array:
     r"""Correlations :math:`\langle\sigma^z_0\sigma^z_r\rangle` for :math:`r = 0 \dots N/2`, ``(N/2 + 1,)``.
 

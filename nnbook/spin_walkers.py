@@ -2,13 +2,15 @@ r"""Chains of spin configurations that flip or exchange spins by the square of a
 
 :class:`SpinWalkers` takes any wave function and evaluates it anew for each proposal.
 :class:`HiddenUnitWalkers` knows restricted Boltzmann machines. Flipping the spins of move m changes the
-hidden fields by :math:`-2 \sigma_m D_{mj}`, with :math:`\sigma_m` the first spin of the move, and then
+hidden fields by :math:`-\sigma_m D_{mj}`, with :math:`\sigma_m` the first spin of the move, and then
 
-.. math:: \frac{\psi(s')}{\psi(s)} = e^{-2\sigma_m A_m} \prod_j \frac{\cosh(\theta_j - 2\sigma_m D_{mj})}
-          {\cosh\theta_j} = c_m^{\sigma} \prod_j (1 - q_j t_j), \qquad t'_j = \frac{t_j - q_j}{1 - q_j t_j}
+.. math:: \frac{\cosh(\theta_j - \sigma_m D_{mj})}{\cosh\theta_j}
+          = e^{\sigma_m D_{mj}} \bigl( p_j + \bar p_j\, k_{mj} \bigr), \qquad
+          p' = \frac{p}{p + \bar p k}, \quad \bar p' = \frac{\bar p k}{p + \bar p k}
 
-with :math:`t_j = \tanh\theta_j` and :math:`q_j = \sigma_m \tanh 2D_{mj}`. Once :math:`\tanh 2D` is known, a
-move costs a few multiplications for each hidden unit and no exponential.
+with :math:`p_j = 1/(1 + e^{2\theta_j})`, the probability of a hidden spin down, :math:`\bar p_j = 1 - p_j`
+and :math:`k = e^{-2\sigma_m D_{mj}}`. Once k is known, a move costs a few multiplications for each hidden
+unit and no exponential. Where the weights are real nothing is subtracted, so that no digits are lost.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: Largest temporary array, in elements; larger ones leave the cache, smaller ones waste calls.
-BLOCK = 2**20
+#: Largest temporary array, in elements: on a CPU it should stay in the cache, on a GPU fill the machine.
+BLOCK = {"cpu": 2**16, "cuda": 2**24}
 
 
 class SpinWalkers:
@@ -41,7 +43,6 @@ class SpinWalkers:
             )
         self.log_psi = log_psi
         self.spins, self.moves = spins.clone(), moves.to(spins.device)
-        self._every = torch.arange(len(spins), device=spins.device)
         self.refresh()
 
     @property
@@ -56,8 +57,8 @@ class SpinWalkers:
             len(self.moves), (len(self.spins),), generator=generator, device=generator.device
         )
         self._move = draw.to(self.spins.device)
-        self._sites = self.moves[self._move]
-        values = self.spins.gather(1, self._sites)
+        self._sites = self.moves.index_select(0, self._move)
+        self._values = values = self.spins.gather(1, self._sites)
         log_ratio = 2 * self._log_ratio(values[:, :1])
         if self.moves.shape[1] == 2:
             log_ratio = torch.where(values[:, 0] == values[:, 1], -torch.inf, log_ratio)
@@ -68,7 +69,7 @@ class SpinWalkers:
         """Carry out the proposed moves of the chains where ``accepted`` is true."""
         sign = 1 - 2 * accepted.to(self.spins)
         self._advance(accepted)
-        self.spins.scatter_(1, self._sites, self.spins.gather(1, self._sites) * sign[:, None])
+        self.spins.scatter_(1, self._sites, self._values * sign[:, None])
 
     @torch.no_grad()
     def ratios(self) -> Tensor:
@@ -76,7 +77,7 @@ class SpinWalkers:
         here, columns = self.log_psi(self.spins), []
         flips = torch.ones(len(self.moves), self.spins.shape[1]).to(self.spins)
         flips.scatter_(1, self.moves, -1.0)
-        step = max(1, BLOCK // self.spins.numel())
+        step = max(1, _block(self.spins) // self.spins.numel())
         for some in flips.split(step):
             there = (self.spins[:, None] * some).flatten(0, 1)
             columns.append(self.log_psi(there).view(len(self.spins), -1))
@@ -110,38 +111,52 @@ class HiddenUnitWalkers(SpinWalkers):
 
     def __init__(self, visible: Tensor, hidden: Tensor, weight: Tensor, spins: Tensor, moves: Tensor) -> None:
         self._hidden, self._weight = hidden, weight
-        signs = torch.tensor([[1.0, -1.0]])[:, : moves.shape[1]].to(spins)  # an exchange flips s and -s
+        signs = torch.tensor([[1.0, -1.0]])[:, : moves.shape[1]].to(weight)  # an exchange flips s and -s
         change = 2 * (weight.T[moves] * signs[..., None]).sum(1)
-        self._tanh = change.tanh()
-        self._field = 2 * (visible[moves] * signs).sum(1)
-        self._log_cosh = log_cosh(change).sum(1)
+        self._factor = torch.cat([-2 * change, 2 * change]).exp()  # first spin up; first spin down
+        self._log = change.sum(1) - 2 * (visible[moves] * signs).sum(1)
         super().__init__(lambda s: rbm_log_psi(visible, hidden, weight, s), spins, moves)
 
     def refresh(self) -> None:
         """Compute the hidden units anew: after many updates in place, rounding errors would add up."""
-        self._t = (self.spins.to(self._weight.dtype) @ self._weight.T + self._hidden).tanh()
+        theta = self.spins.to(self._weight.dtype) @ self._weight.T + self._hidden
+        self._down, self._up = (-2 * theta).sigmoid(), (2 * theta).sigmoid()
         self._age = 0
 
     def ratios(self) -> Tensor:
         r""":math:`\psi(s')/\psi(s)` of every move from the present configurations, ``(chains, moves)``."""
         self.refresh()
         first = self.spins[:, self.moves[:, 0]]
-        step, columns = max(1, BLOCK // self._t.numel()), []
-        for sigma, tanh in zip(first.split(step, 1), self._tanh.split(step), strict=True):
-            columns.append((1 - (sigma[..., None] * tanh) * self._t[:, None]).prod(2))
-        return torch.cat(columns, 1) * (self._log_cosh - first * self._field).exp()
+        rows = self._row(torch.arange(len(self.moves), device=first.device), first).T.contiguous()
+        step, products = max(1, _block(self.spins) // self._down.numel()), []
+        for some in rows.split(step):
+            k = self._factor.index_select(0, some.flatten()).view(*some.shape, -1)
+            products.append(torch.addcmul(self._down, self._up, k, out=k).prod(2))
+        return torch.cat(products).T * (first * self._log).exp()
+
+    def _row(self, move: Tensor, first: Tensor) -> Tensor:
+        return move + len(self.moves) * (first < 0)
 
     def _log_ratio(self, first: Tensor) -> Tensor:
         if self._age == self.spins.shape[1]:
             self.refresh()
         self._age += 1
-        self._q = self._tanh[self._move] * first
-        self._u = 1 - self._q * self._t
-        size = self._log_cosh[self._move] - first[:, 0] * self._field[self._move]
-        return self._u.prod(1).abs().log() + size.real
+        self._k = self._factor.index_select(0, self._row(self._move, first[:, 0]))
+        self._sum = torch.addcmul(self._down, self._up, self._k)
+        size = first[:, 0] * self._log.index_select(0, self._move)
+        return self._sum.prod(1).abs().log() + size.real
 
     def _advance(self, accepted: Tensor) -> None:
-        self._t = torch.where(accepted[:, None], (self._t - self._q) / self._u, self._t)
+        moved = accepted.nonzero()[:, 0]
+        total = self._sum.index_select(0, moved)
+        down = self._down.index_select(0, moved) / total
+        up = self._up.index_select(0, moved) * self._k.index_select(0, moved) / total
+        self._down.index_copy_(0, moved, down)
+        self._up.index_copy_(0, moved, up)
+
+
+def _block(values: Tensor) -> int:
+    return BLOCK.get(values.device.type, 2**20)
 
 
 def log_cosh(x: Tensor) -> Tensor:

@@ -114,6 +114,7 @@ def optimise(
     relative: float = 1e-3,
     sweeps: int = 1,
     form: Form = "auto",
+    spins: Tensor | None = None,
     checkpoint: str | Path | None = None,
     every: int = 50,
     label: str = "VMC",
@@ -138,6 +139,8 @@ def optimise(
         trust: largest angle of a step, in radians.
         shift, relative, form: see :func:`~nnbook.reconfiguration.natural_step`.
         sweeps: sweeps of N proposals between two steps.
+        spins: where the chains start, ``(chains, N)``, instead of random configurations; ``chains`` is not
+            used then.
         checkpoint: file that is written every ``every`` steps, atomically; if it exists, the run goes on from
             there and ends with the same numbers as one that was never interrupted. One file a rank.
         every: see ``checkpoint``.
@@ -152,8 +155,8 @@ def optimise(
         FloatingPointError: an energy that is not finite; the parameters are those before that step.
     """
     _check_counts(steps=steps, sweeps=sweeps, every=every)
-    run = _Progress(state, random_spins(hamiltonian, chains, generator=generator), generator, [])
-    run.walkers_at = run.walkers_at.to(flatten(state).device)
+    start = random_spins(hamiltonian, chains, generator=generator) if spins is None else spins
+    run = _Progress(state, start.to(flatten(state).device), generator, [])
     path = Path(checkpoint) if checkpoint else None
     if path and path.exists():
         run.load(path)
@@ -252,7 +255,7 @@ def measure(
         state: any :class:`~nnbook.quantum_states.LogState`.
         hamiltonian: see :mod:`nnbook.spins`.
         generator: source of the random numbers.
-        chains: number of chains, from random configurations.
+        chains: number of chains, not used where ``spins`` says where they start.
         samples: looks at each chain, one sweep apart.
         warm_up: sweeps before the first look.
         spins: where the chains start, ``(chains, N)``, instead of random ones, which need long to

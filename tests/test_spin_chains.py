@@ -16,6 +16,7 @@ from nnbook.spin_chains import (
     ising_energy,
     ising_gap,
     ising_order,
+    ising_pair_gap,
     ising_transverse,
 )
 from nnbook.spins import chain, heisenberg, ising
@@ -64,6 +65,23 @@ def test_energy_is_that_of_diagonalisation(sites, field):
 def test_gap_is_that_of_diagonalisation(sites, field):
     even, odd = by_parity(sites, field)
     assert ising_gap(sites, field) == pytest.approx(odd - even, abs=1e-11)
+
+
+@pytest.mark.parametrize("field", [0.5, 1.0, 1.7])
+def test_pair_gap_is_that_of_the_symmetric_states(field):
+    """States that are invariant under translation, reflection and inversion of all spins."""
+    h = ising(chain(8), field=field)
+
+    def images(s):
+        shifted = [s[i:] + s[:i] for i in range(8)]
+        return [tuple(sign * x for x in t) for r in shifted for t in (r, r[::-1]) for sign in (1, -1)]
+
+    orbit = [min(images(s)) for s in h.basis.int().tolist()]
+    kinds = sorted(set(orbit))
+    sums = np.array([[float(o == kind) for kind in kinds] for o in orbit])
+    sums /= np.linalg.norm(sums, axis=0)
+    first, second = np.linalg.eigvalsh(sums.T @ (h.matrix() @ sums))[:2]
+    assert ising_pair_gap(8, field) == pytest.approx(second - first, abs=1e-9)
 
 
 @pytest.mark.parametrize("field", [f for f in FIELDS if f > 0])  # without one the ground state is not unique
@@ -253,7 +271,7 @@ def test_gap_above_below_and_at_the_critical_field():
 
 # Errors
 
-FUNCTIONS = [ising_energy, ising_gap, ising_correlation, ising_order, ising_transverse]
+FUNCTIONS = [ising_energy, ising_gap, ising_pair_gap, ising_correlation, ising_order, ising_transverse]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

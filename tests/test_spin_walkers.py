@@ -107,9 +107,9 @@ def test_hidden_units_stay_right_without_being_computed_anew(h, dtype):
         known._age = 0
         log_ratio = known.propose(dice(step))
         known.accept(torch.rand(50, generator=dice(step)).log() < log_ratio)
-    carried = known._t.clone()
+    carried = known._up.clone(), known._down.clone()
     known.refresh()
-    torch.testing.assert_close(carried, known._t, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(carried, (known._up, known._down), rtol=1e-9, atol=1e-10)
 
 
 @models
@@ -120,11 +120,25 @@ def test_metropolis_moves_both_kinds_alike(h):
     assert runs[0].acceptance == runs[1].acceptance
 
 
+def test_large_weights_lose_no_digits():
+    """Hidden fields of some 60, whose hyperbolic tangent is one to all digits."""
+    h = ising(chain(8), field=1.0)
+    known, generic = both(h, scale=10.0)
+    assert known._down.min() < 1e-50
+    for step in range(50):
+        (a, b) = (w.propose(dice(step)) for w in (known, generic))
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+        accepted = torch.rand(len(a), generator=dice(step)) < 0.5
+        for walkers in (known, generic):
+            walkers.accept(accepted)
+    torch.testing.assert_close(known.ratios().log(), generic.ratios().log(), rtol=1e-10, atol=1e-10)
+
+
 def test_ratios_in_blocks_are_the_same(monkeypatch):
     h = heisenberg(square(4))
     known, generic = both(h, chains=20)
     whole = [w.ratios() for w in (known, generic)]
-    monkeypatch.setattr(spin_walkers, "BLOCK", 1000)
+    monkeypatch.setitem(spin_walkers.BLOCK, "cpu", 1000)
     parts = [w.ratios() for w in (known, generic)]
     for a, b in zip(whole, parts, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-13, atol=0)

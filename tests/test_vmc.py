@@ -659,6 +659,15 @@ def test_measurement_may_start_where_it_is_told():
     assert not bool(result.samples.sum(-1).any())
 
 
+def test_training_starts_where_it_is_told():
+    start = random_spins(HEISENBERG, 7, generator=dice(3))
+    ran = [
+        optimise(machine(), HEISENBERG, generator=dice(4), steps=2, spins=s) for s in (start, start.flip(0))
+    ]
+    assert ran[0].spins.shape == start.shape
+    assert ran[0].value != ran[1].value
+
+
 def test_measurement_leaves_the_state_alone_and_repeats():
     state = machine()
     before = flatten(state)
