@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: Largest temporary array, in elements: on a CPU it should stay in the cache, on a GPU fill the machine.
+#: Largest temporary array in elements; on a CPU it should stay in the cache, on a GPU fill the machine.
 BLOCK = {"cpu": 2**16, "cuda": 2**24}
 
 
