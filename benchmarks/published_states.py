@@ -70,9 +70,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--samples", type=int, default=400, help="looks at each of 500 chains")
     options = parser.parse_args()
+    if not options.files:
+        print("No files given: the published weights have to be downloaded first.", __doc__, sep="\n")
+        return
     run = nnbook.start(seed=1)
     for path in options.files:
         began = time.perf_counter()
