@@ -6,6 +6,8 @@ Each state is a module that maps configurations ``(batch, N)`` of :math:`s_i = \
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
@@ -162,6 +164,7 @@ class RestrictedBoltzmannMachine(LogState):
             self.visible_bias = _parameter((sites,), scale, generator, dtype, device)
         self.register_buffer("group", group.to(self.weight.device))
         self.register_buffer("inverse", group.argsort(1).to(self.weight.device))
+        self._torus = _torus(group)
 
     def units(self) -> tuple[Tensor, Tensor, Tensor]:
         """Visible biases ``(N,)``, hidden biases ``(M,)`` and weights ``(M, N)`` of all hidden units."""
@@ -182,11 +185,17 @@ class RestrictedBoltzmannMachine(LogState):
 
         .. math:: O_{w_{fi}} = \sum_g \tanh\theta_{fg}\, s_{g(i)}, \quad
                   O_{b_f} = \sum_g \tanh\theta_{fg}, \quad O_{a_i} = s_i
+
+        With all translations of a periodic lattice the first sum is a correlation, by fast Fourier transform.
         """
         _, hidden, weight = self.units()
         s, group = spins.to(weight.dtype), self.get_buffer("group")
         tanh = (s @ weight.T + hidden).tanh().view(len(s), -1, len(group))
-        parts = [torch.bmm(tanh, s[:, group]).flatten(1)]
+        if self._torus is None:
+            parts = [torch.bmm(tanh, s[:, group]).flatten(1)]
+        else:
+            on_lattice = tanh.unflatten(2, self._torus), s[:, None].unflatten(2, self._torus)
+            parts = [_correlate(*on_lattice, dims=len(self._torus)).flatten(1)]
         parts += [] if self.hidden_bias is None else [tanh.sum(2)]
         parts += [] if self.visible_bias is None else [s]
         return torch.cat(parts, 1)
@@ -247,6 +256,29 @@ def _centred(weights: Tensor) -> Tensor:
     peak = torch.unravel_index(weights.abs().argmax(), weights.shape)
     shifts = [n // 2 - int(p) for n, p in zip(weights.shape, peak, strict=True)]
     return weights.roll(shifts, tuple(range(weights.ndim)))
+
+
+def _torus(group: Tensor) -> tuple[int, ...] | None:
+    """Shape of the periodic chain or square lattice whose translations these are, or None."""
+    sites = group.shape[1]
+    for shape in ((sites,), (math.isqrt(sites),) * 2):
+        if math.prod(shape) == sites:
+            torus = Lattice(sites, torch.empty(0, 2), shape, "periodic")
+            if torch.equal(torus.translations, group.cpu()):
+                return shape
+    return None
+
+
+def _correlate(first: Tensor, second: Tensor, *, dims: int) -> Tensor:
+    """The sum over g of first(g) second(i + g) on a torus, its extents the last dimensions."""
+    axes = tuple(range(-dims, 0))
+    if first.is_complex():
+        spectrum = torch.fft.fftn(second, dim=axes) * torch.fft.fftn(first.conj(), dim=axes).conj()
+        total: Tensor = torch.fft.ifftn(spectrum, dim=axes)
+    else:
+        spectrum = torch.fft.rfftn(second, dim=axes) * torch.fft.rfftn(first, dim=axes).conj()
+        total = torch.fft.irfftn(spectrum, s=first.shape[-dims:], dim=axes)
+    return total
 
 
 def _parameter(

@@ -11,6 +11,11 @@ hidden fields by :math:`-\sigma_m D_{mj}`, with :math:`\sigma_m` the first spin 
 with :math:`p_j = 1/(1 + e^{2\theta_j})`, the probability of a hidden spin down, :math:`\bar p_j = 1 - p_j`
 and :math:`k = e^{-2\sigma_m D_{mj}}`. Once k is known, a move costs a few multiplications for each hidden
 unit and no exponential. Where the weights are real nothing is subtracted, so that no digits are lost.
+
+The product of the brackets is :math:`\psi'/\psi` times :math:`e^{-\sigma_m \sum_j D_{mj}}`, which may leave
+the range of floating-point numbers where all D have one sign. Turning a hidden unit over,
+:math:`h_j \to -h_j`, changes the signs of its D and nothing else; every second one is turned over. A product
+that leaves the range all the same makes :meth:`HiddenUnitWalkers.ratios` not finite.
 """
 
 from __future__ import annotations
@@ -110,6 +115,8 @@ class HiddenUnitWalkers(SpinWalkers):
     """
 
     def __init__(self, visible: Tensor, hidden: Tensor, weight: Tensor, spins: Tensor, moves: Tensor) -> None:
+        turned = 1 - 2 * (torch.arange(len(hidden), device=hidden.device) % 2)
+        hidden, weight = turned * hidden, turned[:, None] * weight
         self._hidden, self._weight = hidden, weight
         signs = torch.tensor([[1.0, -1.0]])[:, : moves.shape[1]].to(weight)  # an exchange flips s and -s
         change = 2 * (weight.T[moves] * signs[..., None]).sum(1)

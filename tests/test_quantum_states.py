@@ -228,6 +228,22 @@ def test_gradient_reaches_every_parameter(make):
         assert bool((parameter.grad != 0).all()), name
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+@pytest.mark.parametrize("lattice", [chain(3), chain(8), chain(9), square(3), square(4)], ids=repr)
+def test_derivatives_with_translations_are_sums_over_them(lattice, dtype):
+    """By Fourier transform; the same permutations in another order are summed directly."""
+    options = {"scale": 0.4, "dtype": dtype}
+    group = lattice.translations
+    known = RestrictedBoltzmannMachine(lattice.sites, 3, permutations=group, generator=dice(), **options)
+    other = RestrictedBoltzmannMachine(
+        lattice.sites, 3, permutations=group.flip(0), generator=dice(), **options
+    )
+    s = 2.0 * torch.randint(2, (10, lattice.sites), generator=dice(3)).double() - 1
+    assert known._torus == lattice.shape
+    assert other._torus is None
+    torch.testing.assert_close(known.derivatives(s), other.derivatives(s), rtol=1e-12, atol=1e-12)
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**31))
 def test_derivatives_by_biases_and_weights_agree(seed):

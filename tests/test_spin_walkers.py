@@ -13,6 +13,7 @@ from nnbook import spin_walkers
 from nnbook.sampling import metropolis
 from nnbook.spin_walkers import HiddenUnitWalkers, SpinWalkers, log_cosh, rbm_log_psi
 from nnbook.spins import chain, heisenberg, ising, square
+from nnbook.vmc import random_spins
 
 MODELS = {"flips": ising(chain(8), field=1.0), "exchanges": heisenberg(chain(8))}
 models = pytest.mark.parametrize("h", MODELS.values(), ids=MODELS.keys())
@@ -132,6 +133,31 @@ def test_large_weights_lose_no_digits():
         for walkers in (known, generic):
             walkers.accept(accepted)
     torch.testing.assert_close(known.ratios().log(), generic.ratios().log(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("dtype", "weight"), [(torch.float32, 3.0), (torch.float64, 25.0)])
+def test_weights_of_one_sign_stay_in_the_range_of_floats(dtype, weight):
+    """A ratio of about one, from factors that are multiplied by exp(2 weight) 20 times."""
+    h = ising(chain(20), field=1.0)
+    biases = 30 * weight * torch.tensor([1.0, -1.0]).repeat_interleave(10)
+    units = [0.1 * torch.ones(20), biases, torch.full((20, 20), weight)]
+    assert not (2 * weight * 20 * torch.ones((), dtype=dtype)).exp().isfinite()
+    spins = random_spins(h, 10, generator=dice())
+    known = HiddenUnitWalkers(*[u.to(dtype) for u in units], spins, h.moves)
+    generic = SpinWalkers(lambda s: rbm_log_psi(*[u.double() for u in units], s), spins, h.moves)
+    for step in range(20):
+        a, b = (w.propose(dice(step)) for w in (known, generic))
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)
+        assert b.abs().max() < 1
+        for walkers in (known, generic):
+            walkers.accept(a > -math.inf)
+
+
+def test_ratios_out_of_the_range_of_floats_are_not_finite():
+    h = ising(chain(8), field=1.0)
+    units = [torch.zeros(8).double(), torch.zeros(12).double(), torch.full((12, 8), 1e3).double()]
+    spins = 1 - 2 * (torch.arange(8) % 2).double()[None]
+    assert not bool(HiddenUnitWalkers(*units, spins, h.moves).ratios().isfinite().all())
 
 
 def test_ratios_in_blocks_are_the_same(monkeypatch):

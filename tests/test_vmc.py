@@ -449,6 +449,15 @@ def test_energy_that_is_not_finite_stops_the_run_and_keeps_the_parameters():
     assert bool(flatten(state).isfinite().all())
 
 
+def test_weights_out_of_the_range_of_floats_stop_the_run():
+    state = machine()
+    assign(state, 1e4 * flatten(state))
+    before = flatten(state).clone()
+    with pytest.raises(FloatingPointError, match=r"not finite at step 0"):
+        optimise(state, ISING, generator=dice(), chains=20, steps=2)
+    assert torch.equal(flatten(state), before)
+
+
 def test_complex_state_that_is_not_finite_stops_the_run():
     state = machine(dtype=torch.complex128)
     assign(state, torch.full_like(flatten(state), complex(math.nan, 0)))
