@@ -187,6 +187,21 @@ def test_numbers_are_shown_with_two_digits_below_the_tolerance(tolerance, ours, 
     assert claim(ours=ours, tolerance=tolerance).cells()[4] == shown
 
 
+@pytest.mark.parametrize(
+    ("tolerance", "error", "shown"),
+    [
+        (1e-6, None, "10⁻⁶"),
+        (3e-4, 1e-5, "3×10⁻⁴"),
+        (1.3e-3, 1e-4, "1.3×10⁻³"),
+        (1.96e-3, None, "2×10⁻³"),
+        (1e-6, 1e-3, "4×10⁻³"),
+        (0.0, None, "0"),
+    ],
+)
+def test_what_is_allowed_is_shown_with_two_digits(tolerance, error, shown):
+    assert claim(tolerance=tolerance, error=error).cells()[5] == shown
+
+
 # What the notebooks store
 
 
