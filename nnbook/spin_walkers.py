@@ -64,7 +64,7 @@ class SpinWalkers:
         self._move = draw.to(self.spins.device)
         self._sites = self.moves.index_select(0, self._move)
         self._values = values = self.spins.gather(1, self._sites)
-        log_ratio = 2 * self._log_ratio(values[:, :1])
+        log_ratio = self._log_ratio(values[:, 0])
         if self.moves.shape[1] == 2:
             log_ratio = torch.where(values[:, 0] == values[:, 1], -torch.inf, log_ratio)
         return log_ratio
@@ -72,9 +72,9 @@ class SpinWalkers:
     @torch.no_grad()
     def accept(self, accepted: Tensor) -> None:
         """Carry out the proposed moves of the chains where ``accepted`` is true."""
-        sign = 1 - 2 * accepted.to(self.spins)
         self._advance(accepted)
-        self.spins.scatter_(1, self._sites, self._values * sign[:, None])
+        values = torch.where(accepted[:, None], -self._values, self._values)
+        self.spins.scatter_(1, self._sites, values)
 
     @torch.no_grad()
     def ratios(self) -> Tensor:
@@ -94,10 +94,10 @@ class SpinWalkers:
         self._here = self.log_psi(self.spins)
 
     def _log_ratio(self, first: Tensor) -> Tensor:
-        """The logarithm of |psi(s')/psi(s)| of the drawn moves; ``first`` is their first spin."""
+        """The logarithm of |psi(s')/psi(s)|^2 of the drawn moves; ``first`` is their first spin."""
         sign = torch.ones_like(self.spins).scatter_(1, self._sites, -1.0)
         self._there = self.log_psi(self.spins * sign)
-        return (self._there - self._here).real
+        return 2 * (self._there - self._here).real
 
     def _advance(self, accepted: Tensor) -> None:
         self._here = torch.where(accepted, self._there, self._here)
@@ -121,7 +121,9 @@ class HiddenUnitWalkers(SpinWalkers):
         signs = torch.tensor([[1.0, -1.0]])[:, : moves.shape[1]].to(weight)  # an exchange flips s and -s
         change = 2 * (weight.T[moves] * signs[..., None]).sum(1)
         self._factor = torch.cat([-2 * change, 2 * change]).exp()  # first spin up; first spin down
-        self._log = change.sum(1) - 2 * (visible[moves] * signs).sum(1)
+        outside = change.sum(1) - 2 * (visible[moves] * signs).sum(1)  # the brackets
+        outside = torch.cat([outside, -outside])
+        self._outside, self._log_square = outside.exp(), 2 * outside.real
         super().__init__(lambda s: rbm_log_psi(visible, hidden, weight, s), spins, moves)
 
     def refresh(self) -> None:
@@ -139,25 +141,25 @@ class HiddenUnitWalkers(SpinWalkers):
         for some in rows.split(step):
             k = self._factor.index_select(0, some.flatten()).view(*some.shape, -1)
             products.append(torch.addcmul(self._down, self._up, k, out=k).prod(2))
-        return torch.cat(products).T * (first * self._log).exp()
+        return (torch.cat(products) * self._outside[rows]).T
 
     def _row(self, move: Tensor, first: Tensor) -> Tensor:
-        return move + len(self.moves) * (first < 0)
+        return torch.add(move, first < 0, alpha=len(self.moves))
 
     def _log_ratio(self, first: Tensor) -> Tensor:
         if self._age == self.spins.shape[1]:
             self.refresh()
         self._age += 1
-        self._k = self._factor.index_select(0, self._row(self._move, first[:, 0]))
-        self._sum = torch.addcmul(self._down, self._up, self._k)
-        size = first[:, 0] * self._log.index_select(0, self._move)
-        return self._sum.prod(1).abs().log() + size.real
+        row = self._row(self._move, first)
+        self._flipped = self._factor.index_select(0, row).mul_(self._up)
+        self._sum = self._down + self._flipped
+        return torch.add(self._log_square.index_select(0, row), self._sum.prod(1).abs().log(), alpha=2)
 
     def _advance(self, accepted: Tensor) -> None:
         moved = accepted.nonzero()[:, 0]
         total = self._sum.index_select(0, moved)
         down = self._down.index_select(0, moved) / total
-        up = self._up.index_select(0, moved) * self._k.index_select(0, moved) / total
+        up = self._flipped.index_select(0, moved) / total
         self._down.index_copy_(0, moved, down)
         self._up.index_copy_(0, moved, up)
 
