@@ -73,12 +73,19 @@ class _Progress:
     """Where a run stands: all that the next step depends on."""
 
     state: LogState
+    hamiltonian: SpinHamiltonian
     walkers_at: Tensor
     generator: torch.Generator
     log: list[tuple[float, float, float, float, float]]
 
+    @property
+    def problem(self) -> str:
+        h, lattice = self.hamiltonian, self.hamiltonian.lattice
+        return f"{h.name} (moves {h.amplitude}) on {lattice.shape}, {lattice.boundary}"
+
     def record(self) -> dict[str, Any]:
         return {
+            "problem": self.problem,
             "params": flatten(self.state),
             "spins": self.walkers_at,
             "generator": self.generator.get_state(),
@@ -88,12 +95,16 @@ class _Progress:
     def load(self, path: Path) -> None:
         saved = read_checkpoint(path)
         params = flatten(self.state)
-        got, expected = (f"{len(p)} parameters of {p.dtype}" for p in (saved["params"], params))
-        spins, wanted = tuple(saved["spins"].shape), tuple(self.walkers_at.shape)
-        if (got, spins) != (expected, wanted):
+        got, expected = (
+            f"{len(p)} parameters of {p.dtype} and chains {tuple(spins.shape)} for {problem}"
+            for p, spins, problem in (
+                (saved["params"], saved["spins"], saved["problem"]),
+                (params, self.walkers_at, self.problem),
+            )
+        )
+        if got != expected:
             raise ValueError(
-                f"checkpoint: {path} holds {got} and chains {spins}, expected {expected} and {wanted}; "
-                "delete the file or name another"
+                f"checkpoint: {path} holds {got}, expected {expected}; delete the file or name another"
             )
         assign(self.state, saved["params"].to(params))
         self.walkers_at = saved["spins"].to(self.walkers_at)
@@ -156,15 +167,15 @@ def optimise(
     """
     _check_counts(steps=steps, sweeps=sweeps, every=every)
     start = random_spins(hamiltonian, chains, generator=generator) if spins is None else spins
-    run = _Progress(state, start.to(flatten(state).device), generator, [])
+    run = _Progress(state, hamiltonian, start.to(flatten(state).device), generator, [])
     path = Path(checkpoint) if checkpoint else None
     if path and path.exists():
         run.load(path)
     else:
-        _advance(run, hamiltonian, 10)
+        _advance(run, 10)
     began = time.perf_counter() - (run.log[-1][0] if run.log else 0.0)
     for step in tqdm(range(len(run.log), steps), desc=label, disable=not watched()):
-        walkers, chain = _advance(run, hamiltonian, sweeps)
+        walkers, chain = _advance(run, sweeps)
         energies = _all_ranks(local_energies(hamiltonian, walkers))
         _check_finite(energies, step)
         derivatives = _all_ranks(state.derivatives(walkers.configurations))
@@ -184,9 +195,9 @@ def optimise(
     return Training(run.log[-1][1], len(run.log), True, "all steps done", history, run.walkers_at)
 
 
-def _advance(run: _Progress, hamiltonian: SpinHamiltonian, sweeps: int) -> tuple[SpinWalkers, Chains]:
-    walkers = run.state.walkers(run.walkers_at, hamiltonian.moves)
-    proposals = sweeps * hamiltonian.sites
+def _advance(run: _Progress, sweeps: int) -> tuple[SpinWalkers, Chains]:
+    walkers = run.state.walkers(run.walkers_at, run.hamiltonian.moves)
+    proposals = sweeps * run.hamiltonian.sites
     chain = metropolis(walkers, samples=1, sweep=proposals, generator=run.generator)
     run.walkers_at = walkers.configurations
     return walkers, chain

@@ -578,6 +578,8 @@ def test_finished_run_gives_its_result_again(tmp_path):
         (machine, 21, ISING),
         (lambda: machine(8), 20, ising(chain(8), field=1.0)),
         (lambda: machine(dtype=torch.complex128), 20, ISING),
+        (machine, 20, ising(chain(6), field=1.0 + 1e-9)),
+        (machine, 20, ising(chain(6, boundary="open"), field=1.0)),
     ],
 )
 def test_checkpoint_of_another_run_is_named(tmp_path, state, chains, h):
