@@ -20,7 +20,7 @@ from nnbook.spins import chain, heisenberg, ising
 from nnbook.vmc import measure, optimise
 
 HELD = 3e-4
-ROWS = (("Ising", 1, 1e-5), ("Heisenberg", 2, 1e-6), ("Heisenberg", 4, 1e-6), ("Ising", 4, 1e-5))
+ROWS = (("Ising", 1, 1e-5), ("Heisenberg", 2, 3e-6), ("Heisenberg", 4, 3e-6), ("Ising", 4, 1e-5))
 
 
 def slower(step: int) -> float:
