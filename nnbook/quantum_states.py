@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from nnbook.networks import as_function, flatten, jacobian
-from nnbook.spin_walkers import HiddenUnitWalkers, SpinWalkers, rbm_log_psi
+from nnbook.spin_walkers import HiddenUnitWalkers, SpinWalkers, in_range, rbm_log_psi
 from nnbook.spins import Lattice
 
 
@@ -202,8 +202,11 @@ class RestrictedBoltzmannMachine(LogState):
 
     @torch.no_grad()
     def walkers(self, spins: Tensor, moves: Tensor) -> SpinWalkers:
-        """Chains that carry the hidden units along."""
-        return HiddenUnitWalkers(*self.units(), spins, moves)
+        """Chains that carry the hidden units along, unless huge weights would leave the range of floats."""
+        units = self.units()
+        if not in_range(units[2], moves):
+            return super().walkers(spins, moves)
+        return HiddenUnitWalkers(*units, spins, moves)
 
 
 @torch.no_grad()

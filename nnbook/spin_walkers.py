@@ -14,12 +14,14 @@ unit and no exponential. Where the weights are real nothing is subtracted, so th
 
 The product of the brackets is :math:`\psi'/\psi` times :math:`e^{-\sigma_m \sum_j D_{mj}}`, which may leave
 the range of floating-point numbers where all D have one sign. Turning a hidden unit over,
-:math:`h_j \to -h_j`, changes the signs of its D and nothing else; every second one is turned over. A product
-that leaves the range all the same makes :meth:`HiddenUnitWalkers.ratios` not finite.
+:math:`h_j \to -h_j`, changes the signs of its D and nothing else; every second one is turned over. For
+weights so large that a product might leave the range all the same, :func:`in_range` is false; such machines
+need :class:`SpinWalkers`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -162,6 +164,14 @@ class HiddenUnitWalkers(SpinWalkers):
         up = self._flipped.index_select(0, moved) / total
         self._down.index_copy_(0, moved, down)
         self._up.index_copy_(0, moved, up)
+
+
+def in_range(weight: Tensor, moves: Tensor) -> bool:
+    """Whether no product of :class:`HiddenUnitWalkers` can leave the range of floating-point numbers."""
+    largest = (
+        4 * weight.real.abs().sum(0)[moves].sum(1).max()
+    )  # brackets lie between exp(-2 |D|) and exp(2 |D|)
+    return bool(largest < math.log(torch.finfo(weight.dtype).max))
 
 
 def _block(values: Tensor) -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import nnbook
 from nnbook import spin_walkers
+from nnbook.quantum_states import RestrictedBoltzmannMachine
 from nnbook.sampling import metropolis
 from nnbook.spin_walkers import HiddenUnitWalkers, SpinWalkers, log_cosh, rbm_log_psi
 from nnbook.spins import chain, heisenberg, ising, square
@@ -153,11 +154,25 @@ def test_weights_of_one_sign_stay_in_the_range_of_floats(dtype, weight):
             walkers.accept(a > -math.inf)
 
 
-def test_ratios_out_of_the_range_of_floats_are_not_finite():
+@pytest.mark.parametrize(("dtype", "weight"), [(torch.float32, 3.0), (torch.float64, 25.0)])
+def test_huge_weights_that_cancel_are_not_lost_in_a_product(dtype, weight):
+    """Half of the factors are tiny and half of them huge: a product in their order would be zero."""
     h = ising(chain(8), field=1.0)
-    units = [torch.zeros(8).double(), torch.zeros(12).double(), torch.full((12, 8), 1e3).double()]
-    spins = 1 - 2 * (torch.arange(8) % 2).double()[None]
-    assert not bool(HiddenUnitWalkers(*units, spins, h.moves).ratios().isfinite().all())
+    state = RestrictedBoltzmannMachine(8, 40, dtype=dtype)
+    with torch.no_grad():
+        state.weight.fill_(weight)
+        state.hidden_bias.copy_(12 * weight * torch.tensor([1.0, -1.0]).repeat_interleave(20))
+        state.visible_bias.fill_(0.1)
+    assert not spin_walkers.in_range(state.weight, h.moves)
+    ratios = state.walkers(h.basis.to(dtype), h.moves).ratios()
+    torch.testing.assert_close(ratios.double(), (-0.2 * h.basis).exp(), rtol=0.02, atol=0)
+
+
+def test_usual_weights_are_in_range():
+    h = heisenberg(square(10))
+    state = RestrictedBoltzmannMachine(100, 4, permutations=h.lattice.translations, scale=0.05)
+    assert spin_walkers.in_range(state.units()[2], h.moves)
+    assert type(state.walkers(random_spins(h, 2, generator=dice()), h.moves)) is HiddenUnitWalkers
 
 
 def test_ratios_in_blocks_are_the_same(monkeypatch):
