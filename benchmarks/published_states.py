@@ -66,6 +66,7 @@ def ordered(hamiltonian: SpinHamiltonian, chains: int) -> torch.Tensor:
     return up * (1 - 2 * (torch.arange(chains) % 2).double())[:, None]
 
 
+@torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -82,10 +83,17 @@ def main() -> None:
         hamiltonian, exact = problem(path.stem)
         start = ordered(hamiltonian, 500)
         how = {"samples": options.samples, "warm_up": 200, "generator": run.generator}
-        found = measure(read(path).to(run.device), hamiltonian, spins=start, **how)
+        state = read(path).to(run.device)
+        found = measure(state, hamiltonian, spins=start, **how)
         error, bar = (found.energy.mean - exact) / abs(exact), found.energy.error / abs(exact)
         seconds = time.perf_counter() - began
         print(f"{path.stem:25} relative error {error:9.2e} +- {bar:.0e}  ({seconds:.0f} s)", flush=True)
+        fresh = measure(state, hamiltonian, **how | {"samples": 20})
+        lost = int((fresh.energies.mean(0) > 0).sum())
+        half = 1 - 2 * (torch.arange(hamiltonian.sites) >= hamiltonian.sites // 2).double()[None]
+        typical, there = 2 * float(state(found.samples[-1]).mean()), 2 * float(state(half))
+        print(f"  ln|psi|^2: typical {typical:.0f}, half up and half down {there:.0f}", end="; ")
+        print(f"{lost} of 500 chains that start at random end at energies above zero", flush=True)
 
 
 if __name__ == "__main__":
