@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 import nnbook
-from nnbook import spin_chains
+from nnbook.exact import chains as spin_chains
 from nnbook.quantum_states import RestrictedBoltzmannMachine, enlarge
-from nnbook.spins import chain, heisenberg
-from nnbook.vmc import measure, optimise, random_spins
+from nnbook.spins.hamiltonians import chain, heisenberg
+from nnbook.train.sampled import measure, optimise, random_spins
 
 STEPS = {1: (100, 300, 100), 2: (100, 150, 100)}  # on 20, 40 and 80 spins
 ANEW = 5  # chains that start anew in a domain

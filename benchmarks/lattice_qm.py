@@ -15,9 +15,9 @@ import torch
 
 import nnbook
 from nnbook.lattice_qm import Grid, Hamiltonian, WaveFunction, solve
-from nnbook.natural import RayleighQuotient, minimise
 from nnbook.show import Table, scientific
-from nnbook.train import Fit, fit
+from nnbook.train.first_order import Fit, fit
+from nnbook.train.linear_method import RayleighQuotient, minimise
 
 HAM = Hamiltonian(Grid(1024, 5.0), lambda x: x**2 / 2)
 EXACT = HAM.exact().energies[0]

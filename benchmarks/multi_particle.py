@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 
 import nnbook
-from nnbook.many_body import ManyBodyHamiltonian
 from nnbook.multi_particle import Grid, exact, hamiltonian, solve
+from nnbook.particles.hamiltonian import ManyBodyHamiltonian
 from nnbook.show import Table, scientific
 
 BOXES = {1: 5.0, 5: 3.75, 10: 2.5}

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 import nnbook
-from nnbook import spin_chains
+from nnbook.exact import chains as spin_chains
 from nnbook.quantum_states import RestrictedBoltzmannMachine
-from nnbook.spins import SpinHamiltonian, chain, heisenberg, ising, square
-from nnbook.vmc import measure
+from nnbook.spins.hamiltonians import SpinHamiltonian, chain, heisenberg, ising, square
+from nnbook.train.sampled import measure
 
 
 def read(path: Path) -> RestrictedBoltzmannMachine:

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 import nnbook
-from nnbook import spin_chains
+from nnbook.exact import chains as spin_chains
 from nnbook.quantum_states import RestrictedBoltzmannMachine, enlarge
-from nnbook.spins import chain, heisenberg, ising
-from nnbook.vmc import measure, optimise
+from nnbook.spins.hamiltonians import chain, heisenberg, ising
+from nnbook.train.sampled import measure, optimise
 
 HELD = 3e-4
 ROWS = (("Ising", 1, 1e-5), ("Heisenberg", 2, 3e-6), ("Heisenberg", 4, 3e-6), ("Ising", 4, 1e-5))

@@ -39,8 +39,8 @@ def ours() -> tuple[list[float], list[float]]:
     """Seconds and energies of each step of nnbook."""
     import nnbook
     from nnbook.quantum_states import RestrictedBoltzmannMachine
-    from nnbook.spins import chain, ising
-    from nnbook.vmc import optimise
+    from nnbook.spins.hamiltonians import chain, ising
+    from nnbook.train.sampled import optimise
 
     began = time.perf_counter()
     run = nnbook.start(seed=1, quiet=True, device="cpu", threads=THREADS)

@@ -2,7 +2,8 @@ r"""Scherk's minimal surface, learned by a network in two ways, and the linear p
 
 The area and the curvature of Scherk's surface :math:`u = \log(\cos y / \cos x)` are known.
 :func:`fit_surface` is shown its height, :func:`minimal_surface` only its boundary.
-:mod:`nnbook.linear_pieces`, whose names are here too, turns the trained networks into surfaces of flat faces.
+:mod:`nnbook.geometry.linear_pieces`, whose names are here too, turns the trained networks into surfaces of
+flat faces.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.gauss_newton import ConvexLoss
-from nnbook.lattice import Array
-from nnbook.linear_pieces import (
+from nnbook.geometry.linear_pieces import (
     Regions,
     WithSlope,
     check_positive,
@@ -35,9 +34,11 @@ from nnbook.linear_pieces import (
     square,
     unrolled,
 )
-from nnbook.natural import minimise
 from nnbook.networks import MLP, flatten
-from nnbook.train import Fit
+from nnbook.particles.grid import Array
+from nnbook.train.first_order import Fit
+from nnbook.train.gauss_newton import ConvexLoss
+from nnbook.train.linear_method import minimise
 
 __all__ = [
     "Regions",
@@ -157,7 +158,7 @@ def fit_surface(
     steps: int = 100,
     tolerance: float = 1e-11,
 ) -> Surface:
-    """Fit a network to a given height by least squares on Gauss points (:mod:`nnbook.gauss_newton`).
+    """Fit a network to a given height by least squares on Gauss points (:mod:`nnbook.train.gauss_newton`).
 
     Args:
         height: maps points ``(n, 2)`` to ``(n,)``.
@@ -167,7 +168,7 @@ def fit_surface(
         seed: of the random networks.
         starts: number of random networks that start side by side.
         points: Gauss points along each axis.
-        steps, tolerance: see :func:`nnbook.natural.minimise`.
+        steps, tolerance: see :func:`nnbook.train.linear_method.minimise`.
 
     Raises:
         ValueError: other units, ``starts`` or ``points`` below 1, a half-width that is not positive, a height

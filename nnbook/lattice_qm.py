@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnbook.lattice import Array, Grid, Hamiltonian, Spectrum, check_states, fix_sign
-from nnbook.natural import RayleighQuotient, minimise
 from nnbook.networks import MLP, assign, flatten
-from nnbook.train import Fit
+from nnbook.particles.grid import Array, Grid, Hamiltonian, Spectrum, check_states, fix_sign
+from nnbook.train.first_order import Fit
+from nnbook.train.linear_method import RayleighQuotient, minimise
 
 __all__ = ["Grid", "Hamiltonian", "Spectrum", "State", "WaveFunction", "formula", "solve"]
 
@@ -152,7 +152,7 @@ def solve(
     """Train a network to be the lowest state of ``ham`` that is orthogonal to the states ``below``.
 
     Several random networks descend side by side on a coarse lattice; the best is refined there and then on
-    the lattice of ``ham``, all with the linear method (:mod:`nnbook.natural`).
+    the lattice of ``ham``, all with the linear method (:mod:`nnbook.train.linear_method`).
 
     Args:
         ham: the problem.
@@ -164,7 +164,7 @@ def solve(
         start: begin from the network of this state instead (a neighbouring potential, say).
         starts: number of random networks.
         coarse: intervals of the coarse lattice; skipped if ``ham`` has no more than twice as many.
-        tolerance: see :func:`nnbook.natural.minimise`.
+        tolerance: see :func:`nnbook.train.linear_method.minimise`.
         dtype, device: of the network and of its training.
 
     Raises:

@@ -5,7 +5,8 @@ A plain network f is made a boson or a fermion afterwards, by a sum over permuta
 
 .. math:: \psi(x_1, \dots, x_N) = \sum_P (\pm 1)^P f(x_{P1}, \dots, x_{PN})
 
-The energy is minimised with the linear method on the ordered configurations (:mod:`nnbook.identical`).
+The energy is minimised with the linear method on the ordered configurations
+(:mod:`nnbook.particles.sectors`).
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor, nn
 
-from nnbook.identical import Particles, Sector, Statistics
-from nnbook.lattice import Array, Grid, Spectrum
 from nnbook.lattice_qm import WaveFunction, bend_where_classical, take_over
-from nnbook.many_body import ManyBodyHamiltonian, exact, fix_sign, hamiltonian, sector_of, separated
-from nnbook.natural import RayleighQuotient, minimise
 from nnbook.networks import flatten
-from nnbook.train import Fit
+from nnbook.particles.grid import Array, Grid, Spectrum
+from nnbook.particles.hamiltonian import (
+    ManyBodyHamiltonian,
+    exact,
+    fix_sign,
+    hamiltonian,
+    sector_of,
+    separated,
+)
+from nnbook.particles.sectors import Particles, Sector, Statistics
+from nnbook.train.first_order import Fit
+from nnbook.train.linear_method import RayleighQuotient, minimise
 
 __all__ = [
     "Grid",
@@ -173,10 +181,10 @@ def solve(
     """Train a network to be the lowest state of ``ham`` that is orthogonal to the states ``below``.
 
     Several random networks descend side by side on a coarse lattice; the best goes on to lattices of twice
-    as many points up to that of ``ham``, all with the linear method (:mod:`nnbook.natural`).
+    as many points up to that of ``ham``, all with the linear method (:mod:`nnbook.train.linear_method`).
 
     Args:
-        ham: the problem, from :func:`~nnbook.many_body.hamiltonian`.
+        ham: the problem, from :func:`~nnbook.particles.hamiltonian.hamiltonian`.
         statistics: ``"boson"`` or ``"fermion"``.
         hidden: units of each hidden layer.
         below: the states below, solved for the same problem: ``[ground]`` gives the first excited state.
@@ -186,7 +194,7 @@ def solve(
         start: begin from the network of this state instead (a neighbouring interaction, say).
         starts: number of random networks.
         coarse: fewest intervals of a coarse lattice; default 64, 32 or 16 for one, two or three particles.
-        tolerance, patience: see :func:`nnbook.natural.minimise`.
+        tolerance, patience: see :func:`nnbook.train.linear_method.minimise`.
         dtype, device: of the network and of its training.
 
     Raises:

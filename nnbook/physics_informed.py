@@ -6,8 +6,8 @@ A network :math:`u_\theta(x)` shall satisfy an equation :math:`\mathcal{F}[u] = 
 .. math:: L(\theta) = \sum_\text{terms} \frac{\lambda}{2n} \sum_j |\mathcal{C}[u_\theta](x_j) - y_j|^2 .
 
 All terms together are one least-squares problem, whose outputs are the :class:`Residuals`, so that
-:func:`nnbook.natural.minimise` trains it with the method of Levenberg and Marquardt. Derivatives come
-from :mod:`nnbook.jets`, equations with their exact answers from :mod:`nnbook.differential_equations`.
+:func:`nnbook.train.linear_method.minimise` trains it with the method of Levenberg and Marquardt. Derivatives
+come from :mod:`nnbook.derivatives`, equations with their exact answers from :mod:`nnbook.dynamics.equations`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nnbook.gauss_newton import ConvexLoss
-from nnbook.jets import Jet, jet, seen
-from nnbook.natural import minimise
+from nnbook.derivatives import Jet, jet, seen
 from nnbook.networks import MLP, as_function, flatten
+from nnbook.train.gauss_newton import ConvexLoss
+from nnbook.train.linear_method import minimise
 
 Condition = Callable[[Tensor, Jet], Tensor]
 
@@ -36,7 +36,7 @@ class Term:
     Attributes:
         name: "equation", "boundary", "data"; another one for each term.
         condition: :math:`\mathcal{C}`, from points ``(n, inputs)`` and the network's
-            :class:`~nnbook.jets.Jet` there to ``(n, outputs)``; a module, if it has unknowns to learn.
+            :class:`~nnbook.derivatives.Jet` there to ``(n, outputs)``; a module, if it has unknowns to learn.
         points: where it shall hold, ``(n, inputs)``.
         target: y, ``(n, outputs)``; zero if absent.
         weight: :math:`\lambda`.
@@ -100,7 +100,8 @@ class Residuals(nn.Module):
 
 
 def total(terms: Sequence[Term], outputs: int = 1) -> ConvexLoss:
-    """The sum of the terms as a loss for :func:`nnbook.natural.minimise`, of the outputs of `Residuals`.
+    """The sum of the terms as a loss for :func:`nnbook.train.linear_method.minimise`, of the outputs of
+    `Residuals`.
 
     Raises:
         ValueError: terms that :class:`Residuals` refuses, a target with another number of outputs.

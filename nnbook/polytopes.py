@@ -19,10 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnbook.lattice import Array
-from nnbook.level_sets import Polytope, mesh, polytope
-from nnbook.networks import assign, flatten
-from nnbook.sphere import (
+from nnbook.geometry.level_sets import Polytope, mesh, polytope
+from nnbook.geometry.sphere import (
     descend,
     even_points,
     exact_loss,
@@ -33,7 +31,9 @@ from nnbook.sphere import (
     sample_loss,
     sphere_loss,
 )
-from nnbook.train import Fit
+from nnbook.networks import assign, flatten
+from nnbook.particles.grid import Array
+from nnbook.train.first_order import Fit
 
 __all__ = [
     "Polytope",
@@ -167,7 +167,7 @@ class SphereFit:
         net: the trained network.
         loss: the mean of :math:`(f - 1)^2` over the points of the training.
         exact_loss: its mean over the whole sphere; None where no exact formula is known, see
-            :func:`~nnbook.sphere.exact_loss`.
+            :func:`~nnbook.geometry.sphere.exact_loss`.
         fit: how the training went.
     """
 
@@ -200,8 +200,8 @@ def fit_sphere(
         net: gives the type, and the first of the starts.
         points: the data: a number of random points as in the talk, or your own ``(n, dim)`` on the sphere.
             Without it the average is over the whole sphere. It is exact wherever
-            :func:`~nnbook.sphere.sphere_loss` is known; several layers first learn from 6000 evenly spread
-            points, and only the best start goes on to the exact average.
+            :func:`~nnbook.geometry.sphere.sphere_loss` is known; several layers first learn from 6000 evenly
+            spread points, and only the best start goes on to the exact average.
         seed: of the random points and networks.
         starts: number of random networks, each trained by BFGS.
         steps: at most so many from each start.

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from nnbook.networks import as_function, flatten, jacobian
-from nnbook.spin_walkers import HiddenUnitWalkers, SpinWalkers, in_range, rbm_log_psi
-from nnbook.spins import Lattice
+from nnbook.spins.hamiltonians import Lattice
+from nnbook.spins.walkers import HiddenUnitWalkers, SpinWalkers, in_range, rbm_log_psi
 
 
 class LogState(nn.Module):
@@ -124,9 +124,9 @@ class RestrictedBoltzmannMachine(LogState):
         sites: number of spins N.
         filters: hidden units M, or filters if there are permutations; with the N translations of a lattice
             this is the :math:`\alpha = M/N` of the literature.
-        permutations: the group, ``(elements, N)``, for example :attr:`nnbook.spins.Lattice.translations`.
-        biases: without them, :math:`\psi(-s) = \psi(s)`.
-        scale: standard deviation of the random start.
+        permutations: the group, ``(elements, N)``, for example
+        :attr:`nnbook.spins.hamiltonians.Lattice.translations`. biases: without them, :math:`\psi(-s) =
+        \psi(s)`. scale: standard deviation of the random start.
         generator: source of the random start; PyTorch's global one if absent.
         dtype: real for a positive wave function, complex for any other.
         device: of the parameters.

@@ -91,7 +91,7 @@ class Curve:
 
 
 class Drawing(Protocol):
-    """What a slider can draw: a :class:`Curve`, or a :class:`nnbook.solids.Solid`."""
+    """What a slider can draw: a :class:`Curve`, or a :class:`nnbook.geometry.solids.Solid`."""
 
     def traces(self) -> list[Any]:
         """Traces for plotly."""
@@ -219,7 +219,7 @@ def slider(
         title: a line of text for each value, say with the energies.
         xrange, yrange: fixed axes; without them the axes follow the first frame.
         alt: what the figure shows, for those who cannot see it.
-        scene: axes and camera of solids, from :func:`nnbook.solids.scene`.
+        scene: axes and camera of solids, from :func:`nnbook.geometry.solids.scene`.
 
     Raises:
         ValueError: fewer than two values, or frames with different numbers of curves.

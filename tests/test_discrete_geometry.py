@@ -31,10 +31,10 @@ from nnbook.discrete_geometry import (
     square,
     unrolled,
 )
-from nnbook.gauss_newton import ConvexLoss
+from nnbook.geometry.complexes import Complex
 from nnbook.lattice_qm import WaveFunction
 from nnbook.networks import MLP, as_function, assign, flatten
-from nnbook.polyhedral import Complex
+from nnbook.train.gauss_newton import ConvexLoss
 
 seeds = st.integers(0, 2**32 - 1)
 INNER = [0.35953, 2.5821, -0.65170, 0.15421, 3.9226, 0.033213, 2.9574, 2.2016]

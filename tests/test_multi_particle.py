@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnbook
-from nnbook import many_body
 from nnbook.lattice_qm import Hamiltonian, WaveFunction, formula
 from nnbook.multi_particle import (
     Grid,
@@ -26,6 +25,7 @@ from nnbook.multi_particle import (
     solve,
 )
 from nnbook.networks import MLP, flatten
+from nnbook.particles import hamiltonian as many_body
 
 TALK = Grid(points=256, x_max=5.0)
 KINDS = ("boson", "fermion")

@@ -13,7 +13,8 @@ from torch import nn
 from torch.func import jvp
 
 import nnbook
-from nnbook.differential_equations import (
+from nnbook.derivatives import SMOOTH, Jet, jet, slope, value
+from nnbook.dynamics.equations import (
     breather,
     burgers,
     cole_hopf,
@@ -22,8 +23,6 @@ from nnbook.differential_equations import (
     schroedinger,
     split_step,
 )
-from nnbook.jets import SMOOTH, Jet, jet, slope, value
-from nnbook.natural import minimise
 from nnbook.networks import MLP, as_function, flatten, jacobian
 from nnbook.physics_informed import (
     Region,
@@ -35,6 +34,7 @@ from nnbook.physics_informed import (
     total,
     train,
 )
+from nnbook.train.linear_method import minimise
 
 seeds = st.integers(0, 2**32 - 1)
 F64 = torch.float64

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import nnbook
 from nnbook.networks import assign, flatten
 from nnbook.quantum_states import Amplitude, Jastrow, LogState, MeanField, RestrictedBoltzmannMachine, enlarge
-from nnbook.spin_walkers import HiddenUnitWalkers, SpinWalkers, rbm_log_psi
-from nnbook.spins import chain, ising, square
+from nnbook.spins.hamiltonians import chain, ising, square
+from nnbook.spins.walkers import HiddenUnitWalkers, SpinWalkers, rbm_log_psi
 
 SITES = 6
 RING = chain(SITES).translations

@@ -1,0 +1,1 @@
+"""Ordinary and partial differential equations with their exact solutions."""

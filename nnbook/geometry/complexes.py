@@ -1,0 +1,180 @@
+r"""Polygonal complexes: convex cells that meet along whole edges, cut further by the kinks of a network.
+
+A network with piecewise linear activations is linear on each cell of a subdivision of its input space. The
+subdivision is found exactly, unit by unit. Inside the cells of the units before, the input of the next unit
+is linear, so its zero crosses an edge at a point that linear interpolation gives, and a cell along a straight
+line. The same cuts serve planes through the origin, where a vertex stands for a direction, a cell for a cone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnbook.particles.grid import Array
+
+Loop = tuple[int, ...]
+Layer = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Complex:
+    r"""Polygons that share vertices and edges: a surface, or a subdivision of the plane.
+
+    Attributes:
+        vertices: points in two or three dimensions, ``(V, d)``.
+        faces: the corners of each polygon in order round it, as rows of ``vertices``.
+
+    Raises:
+        ValueError: vertices of another shape, a face with fewer than three corners or one that is no row.
+
+    >>> square = Complex(np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]), ((0, 1, 2, 3),))
+    >>> square
+    Complex(V = 4, E = 4, F = 1)
+    >>> square.euler_characteristic, square.area
+    (1, 1.0)
+    """
+
+    vertices: Array
+    faces: tuple[Loop, ...]
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.vertices)
+        if len(shape) != 2 or shape[1] not in (2, 3):
+            raise ValueError(f"vertices: got shape {shape}, expected (vertices, 2) or (vertices, 3)")
+        for face in self.faces:
+            if len(face) < 3 or min(face) < 0 or max(face) >= len(self.vertices):
+                raise ValueError(
+                    f"faces: got {face}, expected at least three rows of the {len(self.vertices)} vertices"
+                )
+
+    def __repr__(self) -> str:
+        return f"Complex(V = {len(self.vertices)}, E = {len(self.edges)}, F = {len(self.faces)})"
+
+    @cached_property
+    def sides(self) -> dict[tuple[int, int], list[int]]:
+        """The faces at each edge; an edge is written with its smaller vertex first."""
+        found: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for number, face in enumerate(self.faces):
+            for edge in _around(face):
+                found[edge].append(number)
+        return dict(found)
+
+    @property
+    def edges(self) -> Array:
+        """Pairs of vertices, ``(E, 2)``."""
+        return np.array(list(self.sides))
+
+    def shifted(self, by: ArrayLike) -> Complex:
+        """The same complex elsewhere, moved by a vector ``(d,)``."""
+        return Complex(self.vertices + np.asarray(by), self.faces)
+
+    @property
+    def triangles(self) -> Array:
+        """Each face as a fan of triangles round its first corner, ``(T, 3)``, in the order of the faces."""
+        return np.array([(f[0], f[k], f[k + 1]) for f in self.faces for k in range(1, len(f) - 1)])
+
+    @property
+    def boundary(self) -> Array:
+        """The edges that belong to one face only, ``(B, 2)``; empty for a closed surface."""
+        open_edges = [edge for edge, faces in self.sides.items() if len(faces) == 1]
+        return np.array(open_edges, dtype=int).reshape(-1, 2)
+
+    @property
+    def euler_characteristic(self) -> int:
+        r""":math:`\chi = V - E + F`: 2 for a sphere, 1 for a disc."""
+        return len(self.vertices) - len(self.sides) + len(self.faces)
+
+    @property
+    def normals(self) -> Array:
+        """The unit normal of each face times its area, ``(F, 3)``; in two dimensions along z."""
+        points = np.pad(self.vertices, ((0, 0), (0, 3 - self.vertices.shape[1])))
+        return np.array([_area_vector(points[list(face)] - points[face[0]]) for face in self.faces])
+
+    @property
+    def area(self) -> float:
+        """The sum over the faces."""
+        return float(np.linalg.norm(self.normals, axis=1).sum())
+
+    def deficit_angles(self) -> Array:
+        r"""The curvature at each vertex, in radians, ``(V,)``.
+
+        :math:`\epsilon = 2\pi - \sum(\text{angles of the faces there})` inside, and :math:`\pi - \sum` on
+        the boundary, where it is the angle by which the boundary turns. Their sum is :math:`2\pi\chi` for any
+        shape of the faces: the theorem of Gauss and Bonnet, the ground of Regge calculus :cite:p:`regge1961`.
+        """
+        full = np.full(len(self.vertices), 2 * np.pi)
+        full[self.boundary.ravel()] = np.pi
+        for face in self.faces:
+            corners = self.vertices[list(face)]
+            ahead, behind = np.roll(corners, -1, 0) - corners, np.roll(corners, 1, 0) - corners
+            full[list(face)] -= _angle(ahead, behind)
+        return full
+
+
+def subdivide(
+    cells: Complex, layers: Sequence[Layer], *, directions: bool = False, tolerance: float = 1e-9
+) -> Complex:
+    """Cut convex cells along the zeros of every unit of a network.
+
+    Args:
+        cells: convex polygons, for example the box in which the network is looked at.
+        layers: for each hidden layer a function from points ``(n, d)`` to the inputs of its units
+            ``(n, units)``. They must be linear on each cell that the layers before have cut.
+        directions: whether a vertex stands for the ray through it; new ones are then scaled to length one.
+        tolerance: a vertex is on a cut if the unit's input there is below this share of its largest value.
+
+    >>> box = Complex(np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]), ((0, 1, 2, 3),))
+    >>> subdivide(box, [lambda x: x])
+    Complex(V = 9, E = 12, F = 4)
+    """
+    for layer in layers:
+        for unit in range(layer(cells.vertices).shape[1]):
+            values = layer(cells.vertices)[:, unit]
+            values = np.where(np.abs(values) <= tolerance * np.abs(values).max(), 0.0, values)
+            cells = _cut(cells, values, directions)
+    return cells
+
+
+def _cut(cells: Complex, values: Array, directions: bool) -> Complex:
+    """The cells cut along the zero of a function that is linear on each, given at the vertices."""
+    signs = list(np.sign(values).astype(int))
+    points = [cells.vertices]
+    crossing: dict[tuple[int, int], int] = {}
+    for i, j in cells.sides:
+        if signs[i] * signs[j] < 0:
+            crossing[i, j] = len(signs)
+            point = (values[j] * cells.vertices[i] - values[i] * cells.vertices[j]) / (values[j] - values[i])
+            points.append((point / np.linalg.norm(point) if directions else point)[None])
+            signs.append(0)
+    faces: list[Loop] = []
+    for face in cells.faces:
+        here = {signs[v] for v in face}
+        if not {-1, 1} <= here:
+            faces.append(face)
+            continue
+        loop = [v for a, edge in zip(face, _around(face), strict=True) for v in (a, crossing.get(edge, -1))]
+        loop = [v for v in loop if v >= 0]
+        faces += [tuple(v for v in loop if side * signs[v] >= 0) for side in (1, -1)]
+    return Complex(np.concatenate(points), tuple(faces))
+
+
+def _around(face: Loop) -> list[tuple[int, int]]:
+    return [(min(edge), max(edge)) for edge in zip(face, face[1:] + face[:1], strict=True)]
+
+
+def _area_vector(corners: Array) -> Array:
+    result: Array = 0.5 * np.cross(corners, np.roll(corners, -1, 0)).sum(0)
+    return result
+
+
+def _angle(a: Array, b: Array) -> Array:
+    """Angle between the rows of two arrays; right to rounding near 0 and pi too."""
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
+    result: Array = 2 * np.arctan2(np.linalg.norm(a - b, axis=1), np.linalg.norm(a + b, axis=1))
+    return result

@@ -1,0 +1,337 @@
+r"""The linear pieces of a ReLU network of two coordinates, and ReLU copies of softplus networks.
+
+Softplus replaced by ReLU turns a trained network into a surface of flat faces. :func:`linear_regions` finds
+each face by cutting a box with the units of one layer after another (:mod:`nnbook.geometry.complexes`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nnbook.geometry.complexes import Complex, Layer, subdivide
+from nnbook.lattice_qm import WaveFunction
+from nnbook.networks import MLP
+from nnbook.particles.grid import Array
+
+
+def square(half_width: float) -> Complex:
+    """The square ``|x|, |y| <= half_width`` as one cell.
+
+    >>> square(2.0).area
+    16.0
+    """
+    check_positive("half_width", half_width)
+    a = half_width
+    return Complex(np.array([[-a, -a], [a, -a], [a, a], [-a, a]]), ((0, 1, 2, 3),))
+
+
+def raster(cells: Complex, half_width: float, bins: int) -> Complex:
+    """Cells cut further by the lines of a square grid of ``bins * bins`` over ``|x|, |y| <= half_width``.
+
+    >>> raster(square(1.0), 1.0, 4)
+    Complex(V = 25, E = 40, F = 16)
+    """
+    lines = np.linspace(-half_width, half_width, bins + 1)[1:-1]
+    return subdivide(cells, [lambda p: np.concatenate([p[:, :1] - lines, p[:, 1:] - lines], axis=1)])
+
+
+def graph(network: MLP, cells: Complex) -> Complex:
+    """The network as the height over the corners of cells in the plane: a surface in three dimensions.
+
+    Raises:
+        ValueError: other than two inputs and one output.
+
+    >>> graph(MLP(2, (3,)), square(1.0)).vertices.shape
+    (4, 3)
+    """
+    check_plane(network)
+    return Complex(np.column_stack([cells.vertices, heights(network, cells.vertices)]), cells.faces)
+
+
+@torch.no_grad()
+def unrolled(network: MLP | WaveFunction, *, sharpness: float = 1.0, activation: str = "softplus") -> MLP:
+    r"""The network as one MLP with softplus of another sharpness, or with ReLU, in all its units.
+
+    A softplus of sharpness :math:`\beta` is :math:`s(\beta z)/\beta`; it tends to :math:`\max(0, z)`. In a
+    whole network the factors cancel but for the first weights and the hidden biases, which grow by
+    :math:`\beta`, and the last weights, which shrink. The softplus on the output of a
+    :class:`~nnbook.lattice_qm.WaveFunction` becomes one more hidden layer.
+
+    Raises:
+        ValueError: units other than softplus or ReLU, a sharpness that is not a positive number.
+
+    >>> net = MLP(1, (3,), dtype=torch.float64)
+    >>> bool(torch.allclose(unrolled(net)(torch.ones(1, 1).double()), net(torch.ones(1, 1).double())))
+    True
+    """
+    check_positive("sharpness", sharpness)
+    mlp = network.mlp if isinstance(network, WaveFunction) else network
+    check_units(mlp, ("softplus", "relu"))
+    *inner, last = [(layer.weight.detach(), layer.bias.detach()) for layer in mlp.linear()]
+    if isinstance(network, WaveFunction):
+        signs = torch.tensor([[1.0, -1.0][: len(last[1])]]).to(last[0])
+        inner, last = [*inner, last], (signs, signs.new_zeros(1))
+    scaled = [(w * (sharpness if k == 0 else 1.0), b * sharpness) for k, (w, b) in enumerate(inner)]
+    copy = MLP(inner[0][0].shape[1], [len(b) for _, b in inner], len(last[1]), activation=activation)
+    for layer, (w, b) in zip(copy.linear(), [*scaled, (last[0] / sharpness, last[1])], strict=True):
+        layer.weight, layer.bias = nn.Parameter(w.clone()), nn.Parameter(b.clone())
+    return copy
+
+
+def relu_copy(network: MLP | WaveFunction) -> MLP:
+    """The network with each softplus replaced by ReLU; see :func:`unrolled`.
+
+    >>> relu_copy(WaveFunction((4,))).activation
+    'relu'
+    """
+    return unrolled(network, activation="relu")
+
+
+def layers_of(network: MLP) -> list[Layer]:
+    """For each hidden layer of a ReLU network the inputs of its units, as a function of points.
+
+    >>> [layer(np.zeros((1, 2))).shape for layer in layers_of(MLP(2, (4, 3), activation="relu"))]
+    [(1, 4), (1, 3)]
+    """
+    check_units(network, ("relu",))
+    return [
+        partial(_unit_inputs, network.linear()[: depth + 1]) for depth in range(len(network.linear()) - 1)
+    ]
+
+
+@torch.no_grad()
+def _unit_inputs(linear: list[nn.Linear], points: Array) -> Array:
+    x = linear[0](torch.as_tensor(points).to(linear[0].weight))
+    for layer in linear[1:]:
+        x = layer(F.relu(x))
+    result: Array = x.double().cpu().numpy()
+    return result
+
+
+def kinks(network: MLP, low: float, high: float) -> Array:
+    """Where a ReLU network of one coordinate bends between ``low`` and ``high``, exact, in order.
+
+    Raises:
+        ValueError: a network of more coordinates or of other units, ``low >= high``.
+    """
+    check_units(network, ("relu",))
+    if network.linear()[0].in_features != 1:
+        raise ValueError(
+            f"network: got {network.linear()[0].in_features} coordinates, expected 1; use linear_regions"
+        )
+    if not low < high:
+        raise ValueError(f"low: got {low}, expected less than high = {high}")
+    ends = np.array([low, high])
+    for layer in layers_of(network):
+        values = layer(ends[:, None])
+        left, right = values[:-1], values[1:]
+        piece, unit = np.nonzero(left * right < 0)
+        share = left[piece, unit] / (left[piece, unit] - right[piece, unit])
+        ends = np.unique(np.append(ends, ends[piece] + share * np.diff(ends)[piece]))
+    return ends[1:-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """The subdivision of a box into the activation regions of a ReLU network; its repr counts them.
+
+    Attributes:
+        network: the ReLU network.
+        cells: one convex polygon for each region, in the plane.
+        gradients: of the network in each region, ``(F, 2)``.
+    """
+
+    network: MLP = field(repr=False)
+    cells: Complex = field(repr=False)
+    gradients: Array = field(repr=False)
+
+    def __repr__(self) -> str:
+        plural = "" if self.pieces == 1 else "s"
+        return f"{self.count} activation regions, {self.pieces} linear piece{plural}"
+
+    @property
+    def count(self) -> int:
+        """Number of activation regions, that is of different sets of active units."""
+        return len(self.cells.faces)
+
+    @cached_property
+    def jumps(self) -> tuple[Array, Array, Array]:
+        """The inner edges ``(E, 2)``, the two faces at each ``(E, 2)``, and the jump of the gradient."""
+        inner = [(edge, faces) for edge, faces in self.cells.sides.items() if len(faces) == 2]
+        edges, faces = (np.array([pair[k] for pair in inner]).reshape(-1, 2) for k in (0, 1))
+        step = np.linalg.norm(self.gradients[faces[:, 0]] - self.gradients[faces[:, 1]], axis=1)
+        return edges, faces, np.where(step > 1e-9 * np.abs(self.gradients).max(), step, 0.0)
+
+    @property
+    def pieces(self) -> int:
+        """Number of linear pieces, where neighbouring regions of equal gradient count once."""
+        _, faces, jump = self.jumps
+        same = faces[jump == 0]
+        links = coo_array((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(self.count, self.count))
+        return int(connected_components(links, directed=False)[0])
+
+    @cached_property
+    def surface(self) -> Complex:
+        """The graph of the network over the box, a surface of flat faces in three dimensions."""
+        return graph(self.network, self.cells)
+
+    def kink_density(self, half_width: float, bins: int, *, weighted: bool = False) -> Array:
+        """Length of kinks an area in each of ``bins * bins`` squares of the box, ``(bins, bins)``.
+
+        Args:
+            half_width: of the box.
+            bins: squares along each axis.
+            weighted: whether a kink counts by the jump of the gradient across it.
+        """
+        lines = np.linspace(-half_width, half_width, bins + 1)
+        fine = _regions(self.network, raster(self.cells, half_width, bins))
+        edges, _, jump = fine.jumps
+        start, end = fine.cells.vertices[edges[:, 0]], fine.cells.vertices[edges[:, 1]]
+        length = np.linalg.norm(end - start, axis=1) * (jump if weighted else jump > 0)
+        middle = 0.5 * (start + end)
+        total: Array = np.histogram2d(middle[:, 0], middle[:, 1], bins=[lines, lines], weights=length)[0]
+        return total / (2 * half_width / bins) ** 2
+
+
+def linear_regions(network: MLP, box: Complex) -> Regions:
+    """Find the activation regions of a ReLU network of two coordinates inside a box, exactly.
+
+    Args:
+        network: from :func:`relu_copy`, or trained with ReLU.
+        box: convex cells to start from, for example :func:`square`.
+
+    Raises:
+        ValueError: units other than ReLU, or other than two inputs and one output.
+        TypeError: no :class:`~nnbook.networks.MLP`.
+
+    >>> linear_regions(MLP(2, (4, 4), activation="relu", dtype=torch.float64), square(1.0)).count >= 1
+    True
+    """
+    check_units(network, ("relu",))
+    check_plane(network)
+    return _regions(network, subdivide(box, layers_of(network)))
+
+
+def _regions(network: MLP, cells: Complex) -> Regions:
+    centres = np.array([cells.vertices[list(face)].mean(0) for face in cells.faces])
+    return Regions(network, cells, slopes(network, centres))
+
+
+def region_bound(inputs: int, widths: Sequence[int]) -> int:
+    r"""The most activation regions that a ReLU network may have, in the whole of its input space.
+
+    .. math:: \prod_l \sum_{j=0}^{d} \binom{n_l}{j}, \qquad d = \text{inputs}
+
+    Each factor is the number of regions of :math:`n_l` hyperplanes in general position
+    :cite:p:`zaslavsky1975`: a layer cuts a region of the layers before into no more.
+
+    Raises:
+        ValueError: no layer, or a size below 1.
+
+    >>> region_bound(2, [4]), region_bound(2, [4, 4, 4])
+    (11, 1331)
+    """
+    if not widths or min(inputs, *widths) < 1:
+        raise ValueError(
+            f"widths: got {list(widths)} with {inputs} inputs, expected one layer or more and no size below 1"
+        )
+    return math.prod(sum(math.comb(n, j) for j in range(inputs + 1)) for n in widths)
+
+
+def softplus_gap(network: MLP) -> float:
+    r"""A bound on how far a softplus network of one output lies from its ReLU copy, anywhere.
+
+    Each unit is at most :math:`\log 2` above its ReLU, and no unit stretches what comes in:
+    :math:`e_l = |W_l|\, e_{l-1} + \log 2`, with :math:`|W|` entry by entry, and no :math:`\log 2` at the end.
+
+    Raises:
+        ValueError: units other than softplus.
+
+    >>> net = MLP(1, (1,), dtype=torch.float64)
+    >>> round(softplus_gap(net) / net.linear()[1].weight.abs().item(), 4)
+    0.6931
+    """
+    check_units(network, ("softplus",))
+    first, *more, last = network.linear()
+    gap = torch.full_like(first.bias.detach(), math.log(2))
+    for layer in more:
+        gap = layer.weight.detach().abs() @ gap + math.log(2)
+    return float((last.weight.detach().abs() @ gap).max())
+
+
+class WithSlope(nn.Module):
+    r"""A network of two coordinates with its gradient: outputs :math:`(u, u_x, u_y)`, ``(n, 3)``.
+
+    Raises:
+        ValueError: units other than softplus or ReLU, or other than two inputs and one output.
+    """
+
+    def __init__(self, mlp: MLP) -> None:
+        super().__init__()
+        check_units(mlp, ("softplus", "relu"))
+        check_plane(mlp)
+        self.mlp = mlp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(n, 2)`` to ``(n, 3)``, by the chain rule from the input on."""
+        *hidden, last = self.mlp.linear()
+        slope = torch.eye(2, dtype=x.dtype, device=x.device)
+        for layer in hidden:
+            z = layer(x)
+            relu = self.mlp.activation == "relu"
+            x, gate = (F.relu(z), (z > 0).to(z)) if relu else (F.softplus(z), torch.sigmoid(z))
+            slope = gate[..., None, :] * (slope @ layer.weight.mT)
+        return torch.cat([last(x), (slope @ last.weight.mT)[..., 0]], -1)
+
+
+def heights(network: MLP, points: Array) -> Array:
+    """Values of the network at points ``(n, inputs)``, as a NumPy array ``(n,)``."""
+    return _evaluate(network, network, points)[:, 0]
+
+
+def slopes(network: MLP, points: Array) -> Array:
+    """Gradients of the network at points ``(n, 2)``, as a NumPy array ``(n, 2)``."""
+    return _evaluate(WithSlope(network), network, points)[:, 1:]
+
+
+@torch.no_grad()
+def _evaluate(model: nn.Module, network: MLP, points: Array) -> Array:
+    first = network.linear()[0]
+    if np.ndim(points) != 2 or np.shape(points)[1] != first.in_features:
+        raise ValueError(f"points: got shape {np.shape(points)}, expected (points, {first.in_features})")
+    result: Array = model(torch.as_tensor(points).to(first.weight)).double().cpu().numpy()
+    return result
+
+
+def check_positive(name: str, value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{name}: got {value}, expected a positive number")
+
+
+def check_units(network: MLP, allowed: Sequence[str]) -> None:
+    if not isinstance(network, MLP):
+        raise TypeError(
+            f"network: got a {type(network).__name__}, expected an MLP; unrolled and relu_copy make one"
+        )
+    if network.activation not in allowed:
+        remedy = "; relu_copy makes them" if tuple(allowed) == ("relu",) else ""
+        raise ValueError(f"network: got {network.activation} units, expected {' or '.join(allowed)}{remedy}")
+
+
+def check_plane(network: MLP) -> None:
+    first, last = network.linear()[0], network.linear()[-1]
+    if (first.in_features, last.out_features) != (2, 1):
+        raise ValueError(
+            f"network: got {first.in_features} inputs and {last.out_features} outputs, expected 2 and 1, "
+            "the height over a plane"
+        )

@@ -1,0 +1,1 @@
+"""A few quantum particles on a lattice."""

@@ -1,0 +1,168 @@
+r"""Entanglement of a chain cut in two, and matrix-product states in canonical form.
+
+.. math:: \psi(s) = \sum_k \lambda_k\, L_k(s_1 \dots s_l)\, R_k(s_{l+1} \dots s_N), \quad
+          \sum_k \lambda_k^2 = 1
+
+The number of Schmidt values :math:`\lambda_k` is the bond dimension that an exact matrix-product state needs
+at this cut. A vector of all amplitudes is in the order of
+:attr:`nnbook.spins.hamiltonians.SpinHamiltonian.basis`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from nnbook.spins.tensors import check_bonds
+
+
+def inner(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+    r"""The inner product :math:`\langle\phi|\psi\rangle` of matrix-product states with open ends.
+
+    Costs :math:`N D^3` operations, however many configurations there are.
+    """
+    check_bonds(tensors, opened=True)
+    check_bonds(others, opened=True)
+    if len(tensors) != len(others):
+        raise ValueError(f"others: got {len(others)} sites, expected {len(tensors)}")
+    carried = tensors[0].new_ones(1, 1)
+    for one, other in zip(tensors, others, strict=True):
+        carried = torch.einsum("lm,slr,smq->rq", carried, one, other)
+    return carried[0, 0]
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A normalised matrix-product state with open ends whose bonds are its Schmidt bases.
+
+    Attributes:
+        tensors: for each site ``(2, left bond, right bond)``.
+        schmidt: for each of the N - 1 cuts the singular values before truncation, squares adding up to one.
+        discarded: for each cut the sum of the squares that were cut off.
+    """
+
+    tensors: list[Tensor] = field(repr=False)
+    schmidt: list[Tensor] = field(repr=False)
+    discarded: Tensor
+
+    @property
+    def bonds(self) -> list[int]:
+        """The bond dimensions of the N - 1 cuts."""
+        return [tensor.shape[2] for tensor in self.tensors[:-1]]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the tensors hold."""
+        return sum(tensor.numel() for tensor in self.tensors)
+
+
+def compress(tensors: Sequence[Tensor], bond: int | None = None, *, threshold: float = 1e-14) -> Canonical:
+    r"""Bring a matrix-product state with open ends to canonical form and cut its bonds.
+
+    A sweep of QR decompositions to the right, then one of singular-value decompositions to the left. With
+    :math:`\epsilon_l` the discarded weight of cut l, the error of the normalised state obeys
+    :math:`\lVert\psi - \psi_D\rVert^2 \le \sum_l \epsilon_l` before the cut state is normalised again
+    :cite:p:`schollwoeck2011`.
+
+    Args:
+        tensors: for each site ``(2, left bond, right bond)``.
+        bond: keep no more singular values than this; default: no bound.
+        threshold: singular values below this fraction of the largest one count as zero.
+
+    Raises:
+        ValueError: ends that are not open, bonds that do not match, a bond below 1, a state that is zero.
+    """
+    if bond is not None and bond < 1:
+        raise ValueError(f"bond: got {bond}, expected at least 1")
+    check_bonds(tensors, opened=True)
+    work = _left_canonical(tensors)
+    schmidt, discarded = [], []
+    for site in range(len(work) - 1, 0, -1):
+        rest, left, right = work[site].shape
+        matrix = work[site].permute(1, 0, 2).reshape(left, rest * right)
+        u, values, vh = torch.linalg.svd(matrix, full_matrices=False)
+        keep = min(int((values > threshold * values[0]).sum()), bond or len(values))
+        schmidt.append(values / values.norm())
+        discarded.append(1 - schmidt[-1][:keep].square().sum())
+        kept = values[:keep] / values[:keep].norm()
+        work[site] = vh[:keep].reshape(keep, rest, right).permute(1, 0, 2)
+        work[site - 1] = work[site - 1] @ (u[:, :keep] * kept)
+    return Canonical(work, schmidt[::-1], torch.stack(discarded[::-1]).clamp_min(0))
+
+
+def decompose(psi: Tensor, sites: int) -> list[Tensor]:
+    """Write a vector of all :math:`2^N` amplitudes as a matrix-product state, without loss.
+
+    Cut its bonds with :func:`compress`.
+
+    Args:
+        psi: amplitudes ``(2^N,)`` in the order of a Hamiltonian's basis.
+        sites: N, at least 2.
+
+    Raises:
+        ValueError: another number of amplitudes, complex ones, or a state that is zero.
+    """
+    _check_amplitudes(psi, sites)
+    rest = psi.reshape((2,) * sites).permute(*range(sites - 1, -1, -1)).flip(tuple(range(sites)))
+    tensors, left = [], 1
+    for _ in range(sites - 1):
+        u, values, vh = torch.linalg.svd(rest.reshape(left * 2, -1), full_matrices=False)
+        tensors.append(u.reshape(left, 2, -1).permute(1, 0, 2))
+        rest, left = values[:, None] * vh, len(values)
+    return [*tensors, rest.reshape(left, 2, 1).permute(1, 0, 2)]
+
+
+def schmidt_values(psi: Tensor, sites: int, cut: int) -> Tensor:
+    """Singular values, squares adding up to one, between the first ``cut`` sites and the others.
+
+    Raises:
+        ValueError: not :math:`2^N` amplitudes, complex ones, a state that is zero, or a cut outside of
+            the chain.
+    """
+    _check_amplitudes(psi, sites)
+    if not 0 < cut < sites:
+        raise ValueError(f"cut: got {cut}, expected one between the {sites} sites, from 1 to {sites - 1}")
+    values = torch.linalg.svdvals(psi.reshape(2 ** (sites - cut), 2**cut))
+    normalised: Tensor = values / values.norm()
+    return normalised
+
+
+def entanglement_entropy(schmidt: Tensor) -> float:
+    r"""The entropy :math:`S = -\sum_k \lambda_k^2 \ln \lambda_k^2` of normalised singular values, in nats.
+
+    >>> round(entanglement_entropy(torch.tensor([0.5, 0.5]) ** 0.5), 6)
+    0.693147
+    """
+    return float(torch.special.entr(schmidt.double().square()).sum())
+
+
+def _left_canonical(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Isometries to the right, of norm one; the norm of the state is divided out at each site."""
+    work, carried = [], tensors[0].new_ones(1, 1)
+    for tensor in tensors:
+        moved = carried @ tensor.detach()
+        size, left, right = moved.shape
+        q, carried = torch.linalg.qr(moved.permute(1, 0, 2).reshape(left * size, right))
+        if not (norm := carried.norm()) > 0:
+            raise ValueError("tensors: got a state that is zero, or not a number, for all configurations")
+        carried = carried / norm
+        work.append(q.reshape(left, size, -1).permute(1, 0, 2))
+    work[-1] = work[-1] * carried.sign()
+    return work
+
+
+def _check_amplitudes(psi: Tensor, sites: int) -> None:
+    if psi.shape != (2**sites,) or sites < 2:
+        raise ValueError(
+            f"psi: got shape {tuple(psi.shape)}, expected ({2**sites},), the amplitudes of all "
+            f"configurations of {sites} spins, at least 2"
+        )
+    if psi.is_complex():
+        raise ValueError("psi: got complex amplitudes, expected real ones")
+    if not 0 < (largest := float(psi.abs().max())) < float("inf"):
+        raise ValueError(
+            f"psi: got {largest} as the largest amplitude, expected one that is finite and not zero"
+        )

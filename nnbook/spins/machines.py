@@ -1,0 +1,281 @@
+r"""Boltzmann machines with real weights: restricted, deep, and how hidden units stand for couplings.
+
+A hidden unit is summed over, and what it leaves behind is a coupling between its neighbours. Read backwards,
+each coupling between two or three units, of either sign, can be made by one hidden unit
+:cite:p:`carleo2018,gao2017`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from nnbook.spins.tensors import check_bonds, check_spins
+
+#: A sum over hidden units may have no more terms than this.
+MOST = 2**24
+
+
+@dataclass(frozen=True)
+class BoltzmannMachine:
+    r"""Units with values ±1, the first of them visible, and couplings between pairs of units.
+
+    .. math:: \psi(s) = e^{c} \sum_{h} \exp\Bigl(\sum_u b_u x_u + \sum_{uv} W_{uv}\, x_u x_v\Bigr),
+              \qquad x = (s, h)
+
+    Attributes:
+        visible: how many units are visible.
+        bias: b, ``(units,)``.
+        edges: pairs of coupled units, ``(edges, 2)``.
+        weights: W, ``(edges,)``.
+        constant: c.
+    """
+
+    visible: int
+    bias: Tensor = field(repr=False)
+    edges: Tensor = field(repr=False)
+    weights: Tensor = field(repr=False)
+    constant: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.bias.is_complex() or self.weights.is_complex():
+            raise ValueError("weights, bias: got complex numbers, expected real ones")
+        if self.edges.shape != (len(self.weights), 2):
+            raise ValueError(f"edges: got shape {tuple(self.edges.shape)}, expected ({len(self.weights)}, 2)")
+        if not 0 < self.visible <= len(self.bias):
+            raise ValueError(
+                f"visible: got {self.visible}, expected between 1 and the {len(self.bias)} units"
+            )
+
+    @property
+    def hidden(self) -> int:
+        """How many units are hidden."""
+        return len(self.bias) - self.visible
+
+    def depths(self) -> Tensor | None:
+        """Layer of each unit, ``(units,)``: how many couplings away the visible units are.
+
+        None if the machine is not made of layers: if a coupling joins two units of the same layer, or a unit
+        is coupled to no visible one, however indirectly.
+        """
+        depth = torch.full((len(self.bias),), -1)
+        depth[: self.visible] = 0
+        first, second = self.edges.T
+        for layer in range(len(self.bias)):
+            reached = torch.cat([second[depth[first] == layer], first[depth[second] == layer]])
+            depth[reached[depth[reached] < 0]] = layer + 1
+        layered = bool((depth[first] != depth[second]).all()) and bool((depth >= 0).all())
+        return depth if layered else None
+
+    def amplitudes(self, spins: Tensor) -> Tensor:
+        """Sum over all values of all hidden units, by brute force: ``(batch, N)`` to ``(batch,)``.
+
+        Raises:
+            ValueError: another number of spins, or more than about 16 million terms.
+        """
+        check_spins(spins, self.visible)
+        if len(spins) * 2**self.hidden > MOST:
+            raise ValueError(
+                f"spins: got {len(spins)} configurations and {self.hidden} hidden units to sum over, "
+                f"expected at most {MOST:,} terms in all; sum the units layer by layer instead"
+            )
+        couplings = torch.zeros(len(self.bias), len(self.bias)).to(self.bias)
+        couplings.index_put_(tuple(self.edges.T), self.weights, accumulate=True)
+        couplings = couplings + couplings.mT
+        n, hidden = self.visible, all_spins(self.hidden).to(self.bias)
+        log_visible = spins @ self.bias[:n] + 0.5 * ((spins @ couplings[:n, :n]) * spins).sum(1)
+        log_hidden = hidden @ self.bias[n:] + 0.5 * ((hidden @ couplings[n:, n:]) * hidden).sum(1)
+        joint = torch.logsumexp(spins @ couplings[:n, n:] @ hidden.mT + log_hidden, 1)
+        return (self.constant + log_visible + joint).exp()
+
+
+@dataclass(frozen=True)
+class RestrictedBoltzmannState:
+    r"""Amplitudes of a restricted Boltzmann machine, whose hidden units are summed in closed form.
+
+    .. math:: \psi(s) = e^{a \cdot s} \prod_j 2\cosh\bigl(b_j + \textstyle\sum_i W_{ji} s_i\bigr)
+
+    Attributes:
+        weights: W, ``(hidden, N)``.
+        visible_bias: a, ``(N,)``.
+        hidden_bias: b, ``(hidden,)``.
+    """
+
+    weights: Tensor = field(repr=False)
+    visible_bias: Tensor = field(repr=False)
+    hidden_bias: Tensor = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if any(part.is_complex() for part in (self.weights, self.visible_bias, self.hidden_bias)):
+            raise ValueError("weights: got complex numbers, expected real ones")
+        expected = (len(self.hidden_bias), len(self.visible_bias))
+        if tuple(self.weights.shape) != expected:
+            raise ValueError(
+                f"weights: got shape {tuple(self.weights.shape)}, expected (hidden, sites) = {expected}, as "
+                "many as the biases"
+            )
+
+    @property
+    def sites(self) -> int:
+        """Number of visible units N."""
+        return self.weights.shape[1]
+
+    def amplitudes(self, spins: Tensor) -> Tensor:
+        """Map configurations ``(batch, N)`` of ±1 to amplitudes ``(batch,)``."""
+        check_spins(spins, self.sites)
+        angle = spins @ self.weights.mT + self.hidden_bias
+        return (spins @ self.visible_bias + log_2cosh(angle).sum(1)).exp()
+
+
+def log_2cosh(x: Tensor) -> Tensor:
+    """The logarithm of 2 cosh x, without overflow."""
+    return torch.logaddexp(x, -x)
+
+
+def all_spins(units: int) -> Tensor:
+    """All values of some units, ``(2^units, units)``; the first unit changes slowest, from +1 to -1."""
+    numbers = torch.arange(2**units)[:, None] >> torch.arange(units - 1, -1, -1)
+    return 1.0 - 2.0 * (numbers & 1).double()
+
+
+def pair_unit(coupling: float) -> tuple[float, float, float]:
+    r"""A hidden unit that couples two others.
+
+    .. math:: e^{K x y} = e^c \sum_{h = \pm 1} e^{w h (x + \sigma y)}, \quad
+              \cosh 2w = e^{2|K|}, \quad \sigma = \operatorname{sign} K
+
+    Returns:
+        w, :math:`\sigma w` and c.
+
+    >>> w, other, c = pair_unit(0.3)
+    >>> round(math.exp(c) * 2 * math.cosh(w + other), 9) == round(math.exp(0.3), 9)
+    True
+    """
+    w = 0.5 * _arcosh_exp(2 * abs(_finite(coupling)))
+    return w, math.copysign(w, coupling), -abs(coupling) - math.log(2)
+
+
+def triple_unit(coupling: float) -> tuple[float, float, tuple[float, float, float]]:
+    r"""A hidden unit that couples three others, and what it does beside.
+
+    .. math:: \ln 2\cosh(b + w m) = t_0 + t_1 m + t_2 (xy + yz + zx) + K xyz, \quad m = x + y + z
+
+    With :math:`b = -\operatorname{sign}(K)\, w` the condition is :math:`u^4 = e^{8|K|} (2u^2 - 1)` for
+    :math:`u = \cosh 2w`, which has a solution for every K.
+
+    Returns:
+        w, b, and :math:`(t_0, t_1, t_2)`.
+    """
+    strength = abs(_finite(coupling))
+    w = 0.5 * _arcosh_exp(4 * strength + 0.5 * math.log1p(math.sqrt(-math.expm1(-8 * strength))))
+    bias = -math.copysign(w, coupling)
+    g = {m: float(log_2cosh(torch.tensor(bias + w * m, dtype=torch.float64))) for m in (3, 1, -1, -3)}
+    even = (g[3] + 3 * g[1] + 3 * g[-1] + g[-3]) / 8, (g[3] - g[1] - g[-1] + g[-3]) / 8
+    return w, bias, (even[0], (g[3] + g[1] - g[-1] - g[-3]) / 8, even[1])
+
+
+def _arcosh_exp(x: float) -> float:
+    """The inverse hyperbolic cosine of the exponential of x, without overflow."""
+    return x + math.log1p(math.sqrt(-math.expm1(-2 * x)))
+
+
+def _finite(coupling: float) -> float:
+    if not math.isfinite(coupling):
+        raise ValueError(f"coupling: got {coupling}, expected a finite number")
+    return coupling
+
+
+def deep_machine(tensors: Sequence[Tensor]) -> BoltzmannMachine:
+    r"""Write a positive matrix-product state of bond dimension two as a deep Boltzmann machine, exactly.
+
+    Each bond becomes a unit of the second hidden layer. The logarithm of a tensor is a polynomial in the spin
+    and its two bonds; each product of two or three of them is made by one unit of the first hidden layer,
+    which takes the odd depths. That is the construction of :cite:t:`gao2017` in its simplest case.
+
+    Args:
+        tensors: for each site ``(2, left bond, right bond)``; open ends, bonds of one or two, all
+            entries positive.
+
+    Raises:
+        ValueError: bonds that do not match, larger ones, or an entry that is not positive.
+    """
+    check_bonds(tensors, opened=True)
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    if any(max(shape) > 2 for shape in shapes):
+        raise ValueError(f"tensors: got shapes {shapes}, expected bonds of one or two, a unit for each bond")
+    if not all(bool((tensor > 0).all()) for tensor in tensors):
+        raise ValueError(
+            "tensors: got an entry that is zero or negative, expected positive ones; others need complex "
+            "weights"
+        )
+    sites = len(tensors)
+    bonds = [i for i in range(sites - 1) if shapes[i][2] == 2]
+    unit = {bond: sites + k for k, bond in enumerate(bonds)}
+    build = _Builder(sites + len(bonds))
+    for site, tensor in enumerate(tensors):
+        around = [site] + [unit[b] for b in (site - 1, site) if b in unit]
+        build.add_function(around, tensor.detach().cpu().double().reshape((2,) * len(around)).log())
+    return build.machine(sites)
+
+
+class _Builder:
+    """Collects biases and couplings, each coupling with a hidden unit of its own."""
+
+    def __init__(self, units: int) -> None:
+        self.bias = [0.0] * units
+        self.edges: list[tuple[int, int]] = []
+        self.weights: list[float] = []
+        self.constant = 0.0
+
+    def add_unit(self, bias: float, joined: Sequence[tuple[int, float]]) -> None:
+        """A new hidden unit, coupled to others with the given weights."""
+        self.bias.append(bias)
+        for other, weight in joined:
+            self.edges.append((other, len(self.bias) - 1))
+            self.weights.append(weight)
+
+    def add_function(self, around: Sequence[int], log_values: Tensor) -> None:
+        """The exponential of any function of up to three units, axis k for ``around[k]``, +1 first."""
+        k = len(around)
+        terms = {
+            subset: float((log_values * _character(subset, k)).mean())
+            for size in range(k, -1, -1)
+            for subset in itertools.combinations(range(k), size)
+        }
+        for subset, coupling in terms.items():  # the largest first: a unit for three adds to smaller terms
+            units = [around[place] for place in subset]
+            if len(subset) == 3:
+                w, bias, (t0, t1, t2) = triple_unit(coupling)
+                self.add_unit(bias, [(unit, w) for unit in units])
+                for smaller in terms:
+                    terms[smaller] -= (t0, t1, t2, 0.0)[len(smaller)]
+            elif len(subset) == 2:
+                w, other, constant = pair_unit(coupling)
+                self.add_unit(0.0, [(units[0], w), (units[1], other)])
+                self.constant += constant
+            elif len(subset) == 1:
+                self.bias[units[0]] += coupling
+            else:
+                self.constant += coupling
+
+    def machine(self, visible: int) -> BoltzmannMachine:
+        """What was collected, its first units visible."""
+        bias, weights = (torch.tensor(part, dtype=torch.float64) for part in (self.bias, self.weights))
+        return BoltzmannMachine(
+            visible, bias, torch.tensor(self.edges).reshape(-1, 2), weights, self.constant
+        )
+
+
+def _character(subset: tuple[int, ...], size: int) -> Tensor:
+    """The product of the values ±1 of some of the axes, on all of them."""
+    values = torch.ones((2,) * size, dtype=torch.float64)
+    for place in subset:
+        values = values * torch.tensor([1.0, -1.0]).double().reshape(
+            [-1 if k == place else 1 for k in range(size)]
+        )
+    return values

@@ -1,0 +1,167 @@
+r"""Boltzmann machines as tensor networks.
+
+A unit of a Boltzmann machine has two values. Seen from a tensor network, it is a wire of dimension two that
+ends in a tensor wherever the unit meets another one. Cut the network in two: the wires of the units that
+separate the two sides carry all that the sides know of each other, so k separating units make a bond of
+dimension :math:`2^k` :cite:p:`chen2018`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+from torch import Tensor
+
+from nnbook.spins.machines import RestrictedBoltzmannState, all_spins, log_2cosh
+
+#: A tensor may have no more entries than this.
+MOST = 2**20
+
+
+@dataclass(frozen=True)
+class Wires:
+    """Through which tensors of a chain each unit runs; visible units first, then hidden ones.
+
+    Attributes:
+        enter: the first site whose tensor knows the unit, ``(units,)``.
+        leave: the last such site, ``(units,)``.
+    """
+
+    enter: NDArray[np.int64]
+    leave: NDArray[np.int64]
+
+    def crossing(self, cut: int) -> NDArray[np.int64]:
+        """The units whose wires cross between the first ``cut`` sites and the others."""
+        return np.flatnonzero((self.enter < cut) & (self.leave >= cut))
+
+    def bonds(self, sites: int) -> list[int]:
+        """The bond dimension of each of the N - 1 cuts."""
+        return [2 ** len(self.crossing(cut)) for cut in range(1, sites)]
+
+
+def direct_wires(state: RestrictedBoltzmannState) -> Wires:
+    """Each hidden unit runs from the first site that it is coupled to, to the last one."""
+    coupled, sites = (state.weights != 0).cpu().numpy(), np.arange(state.sites)
+    some = coupled.any(1)
+    first = np.where(some, coupled.argmax(1), 0)
+    last = np.where(some, state.sites - 1 - coupled[:, ::-1].argmax(1), 0)
+    return Wires(np.concatenate([sites, first]), np.concatenate([sites, last]))
+
+
+def fewest_wires(state: RestrictedBoltzmannState) -> Wires:
+    r"""Across each cut run as few units as can separate its two sides, visible units among them.
+
+    By Menger's theorem that is the number of paths visible - hidden - visible across the cut that share no
+    unit, here found as a maximum flow. For weights in general position the Schmidt rank is
+    :math:`2^\text{paths}`, so no matrix-product state has smaller bonds.
+    """
+    sides = np.stack([_sides(state, cut) for cut in range(1, state.sites)])  # -1 left, 0 wire, 1 right
+    return Wires((sides > 0).sum(0), (sides >= 0).sum(0))
+
+
+def _sides(state: RestrictedBoltzmannState, cut: int) -> NDArray[np.int64]:
+    """Minimum vertex cut: each unit is an edge of capacity one from its entrance to its exit."""
+    hidden, sites = state.weights.shape
+    units, large = hidden + sites, hidden + sites + 1
+    source, sink = 2 * units, 2 * units + 1
+    j, i = np.nonzero((state.weights != 0).cpu().numpy())
+    out, into = 2 * np.arange(units) + 1, 2 * np.arange(units)
+    visible, hidden_units = np.arange(sites), sites + j
+    tails = np.concatenate([into, out[i], out[hidden_units], np.full(cut, source), out[cut:sites]])
+    heads = np.concatenate(
+        [out, into[hidden_units], into[i], into[visible[:cut]], np.full(sites - cut, sink)]
+    )
+    capacity = np.where(np.arange(len(tails)) < units, 1, large)
+    graph = csr_array((capacity.astype(np.int32), (tails, heads)), shape=(2 * units + 2,) * 2)
+    residual = (graph - maximum_flow(graph, source, sink).flow).tocsr()
+    residual.data = np.maximum(residual.data, 0)
+    residual.eliminate_zeros()
+    reached = np.zeros(2 * units + 2, dtype=bool)
+    reached[breadth_first_order(residual, source, return_predecessors=False)] = True
+    return 1 - reached[into].astype(np.int64) - reached[out]
+
+
+def matrix_product(state: RestrictedBoltzmannState, wires: Wires) -> list[Tensor]:
+    """Write a restricted Boltzmann machine as a matrix-product state with open ends, exactly.
+
+    Args:
+        state: the machine.
+        wires: from :func:`direct_wires` or :func:`fewest_wires` of the same machine.
+
+    Returns:
+        For each site ``(2, left bond, right bond)``.
+
+    Raises:
+        ValueError: a tensor would have more than about a million entries, or wires that do not fit.
+    """
+    _check_wires(state, wires)
+    return [_site_tensor(state, wires, site) for site in range(state.sites)]
+
+
+def _check_wires(state: RestrictedBoltzmannState, wires: Wires) -> None:
+    """Each term of the exponent needs a tensor that all its units reach."""
+    hidden, sites = state.weights.shape
+    enter, leave = wires.enter, wires.leave
+    if not len(enter) == len(leave) == sites + hidden:
+        raise ValueError(
+            f"wires: got {len(enter)} units, expected {sites + hidden}; use the wires of this machine"
+        )
+    own = np.arange(sites)
+    j, i = np.nonzero((state.weights != 0).cpu().numpy())
+    first = np.concatenate([enter[:sites], own, np.maximum(enter[sites + j], enter[i])])
+    last = np.concatenate([own, leave[:sites], np.minimum(leave[sites + j], leave[i])])
+    if enter.min() < 0 or leave.max() >= sites or (first > last).any():
+        raise ValueError(
+            "wires: got a spin that misses its own site, or coupled units that meet in no tensor of the "
+            "chain, expected neither; use the wires of this machine"
+        )
+
+
+def _site_tensor(state: RestrictedBoltzmannState, wires: Wires, site: int) -> Tensor:
+    left, right = wires.crossing(site), wires.crossing(site + 1)
+    alive = sorted({site, *left.tolist(), *right.tolist()})
+    if 2 ** (1 + len(left) + len(right)) > MOST:
+        raise ValueError(
+            f"wires: got {len(left)} and {len(right)} across the bonds of site {site}, expected at most "
+            f"{int(math.log2(MOST)) - 1} in all; see fewest_wires"
+        )
+    values = all_spins(len(alive)).to(state.weights)
+    weight = _log_weight(state, wires, site, dict(zip(alive, values.T, strict=True))).exp()
+    bits = (values < 0).long()
+
+    def index(units: Sequence[int]) -> Tensor:
+        places = [alive.index(unit) for unit in units]
+        return (bits[:, places] * 2 ** torch.arange(len(places), device=bits.device).flip(0)).sum(1)
+
+    tensor = weight.new_zeros(2, 2 ** len(left), 2 ** len(right))
+    tensor[index([site]), index(left.tolist()), index(right.tolist())] = weight
+    return tensor
+
+
+def _log_weight(
+    state: RestrictedBoltzmannState, wires: Wires, site: int, values: dict[int, Tensor]
+) -> Tensor:
+    """All terms of the exponent that this site is the first to know, for all values of its wires."""
+    total, sites = torch.zeros_like(values[site]), state.sites
+    for unit in values:
+        if wires.enter[unit] == site:
+            bias = state.visible_bias[unit] if unit < sites else state.hidden_bias[unit - sites]
+            total = total + bias * values[unit]
+    for j, row in enumerate(state.weights):
+        unit = sites + j
+        coupled = [i for i in torch.nonzero(row)[:, 0].tolist() if i in values]
+        if unit in values:
+            for i in coupled:
+                if max(wires.enter[unit], wires.enter[i]) == site:
+                    total = total + row[i] * values[unit] * values[i]
+        elif wires.enter[unit] == site:  # the unit meets all its neighbours here: sum over its values
+            angle = state.hidden_bias[j] + sum(row[i] * values[i] for i in coupled)
+            total = total + log_2cosh(angle + torch.zeros_like(total))
+    return total

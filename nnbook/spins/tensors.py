@@ -1,0 +1,200 @@
+r"""Tensor network states: amplitudes of spins as contractions of small tensors.
+
+The first index of each tensor is the spin, 0 for s = +1 and 1 for s = -1. All numbers are real. What such
+states say about entanglement is in :py:mod:`nnbook.spins.entanglement`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nnbook.spins.hamiltonians import Boundary
+
+
+class MatrixProductState(nn.Module):
+    r"""A matrix-product state: one matrix for each site and each value of its spin :cite:p:`schollwoeck2011`.
+
+    .. math:: \psi(s) = \operatorname{tr} A_1^{s_1} A_2^{s_2} \cdots A_N^{s_N}
+
+    With open ends the first matrix is a row and the last one a column, and no bond is larger than the
+    :math:`2^l` states of the l sites on its shorter side. The start is near the state in which all
+    configurations have the same amplitude: :math:`A = 1 + \text{noise}\cdot G`, G Gaussian of unit norm.
+
+    Args:
+        sites: number of spins N, at least 2.
+        bond: the bond dimension D, at least 1.
+        boundary: ``"open"`` or ``"periodic"``.
+        uniform: the same matrices on all sites; needs ``boundary="periodic"``.
+        noise: size of the random part of the start.
+        generator: source of the random numbers; PyTorch's global one if absent.
+        dtype, device: of the parameters; real.
+
+    Raises:
+        ValueError: a count below its least value, an unknown boundary, uniform with open ends, complex dtype.
+
+    >>> MatrixProductState(6, 3)(torch.ones(5, 6)).shape
+    torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        sites: int,
+        bond: int,
+        *,
+        boundary: Boundary = "open",
+        uniform: bool = False,
+        noise: float = 0.5,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        _check_sizes(bond, {"sites": (sites, 2)}, dtype)
+        if boundary not in ("open", "periodic"):
+            raise ValueError(f"boundary: got {boundary!r}, expected 'open' or 'periodic'")
+        if uniform and boundary == "open":
+            raise ValueError("uniform: got True with open ends, expected boundary='periodic'")
+        self.sites, self.bond, self.boundary = sites, bond, boundary
+        opened = [min(bond, 2**i, 2 ** (sites - i)) for i in range(sites + 1)]
+        bonds = opened if boundary == "open" else [bond] * (sites + 1)
+        self.tensors = nn.ParameterList()
+        for left, right in itertools.pairwise(bonds[:2] if uniform else bonds):
+            noisy = noise / max(left, right) ** 0.5 * _normal((2, left, right), generator)
+            self.tensors.append(
+                _parameter(torch.eye(left, right, dtype=torch.float64) + noisy, dtype, device)
+            )
+
+    def forward(self, spins: Tensor) -> Tensor:
+        """Map configurations ``(batch, sites)`` of ±1 to amplitudes ``(batch,)``."""
+        matrices = list(self.tensors)
+        return contract(matrices * self.sites if len(matrices) == 1 else matrices, spins)
+
+
+class ProjectedPairState(nn.Module):
+    r"""A tensor network on a rectangle, one tensor a site: a projected entangled-pair state.
+
+    .. math:: \psi(s) = \sum_{\text{bonds}} \prod_{\text{sites } i} A_i^{s_i}(u, l, d, r)
+
+    The bonds up, left, down and right of a site join it with its neighbours :cite:p:`verstraete2004`; the
+    edges of the rectangle are open. The contraction is exact, row by row. It takes about
+    :math:`D^{\text{columns} + 1}` numbers of memory for each configuration.
+
+    Args:
+        rows, columns: extents of the lattice, at least 2 each; site ``columns * row + column``.
+        bond: the bond dimension D, at least 1.
+        noise: size of the random part of the start, whose other part is the constant amplitude.
+        generator: source of the random numbers; PyTorch's global one if absent.
+        dtype, device: of the parameters; real.
+
+    Raises:
+        ValueError: a count below its least value, or a complex dtype.
+
+    >>> ProjectedPairState(3, 4, 2)(torch.ones(5, 12)).shape
+    torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        bond: int,
+        *,
+        noise: float = 0.3,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        _check_sizes(bond, {"rows": (rows, 2), "columns": (columns, 2)}, dtype)
+        self.rows, self.columns, self.bond = rows, columns, bond
+        self.tensors = nn.ParameterList()
+        for site in range(rows * columns):
+            row, column = divmod(site, columns)
+            inside = (row > 0, column > 0, row < rows - 1, column < columns - 1)
+            shape = (2, *(bond if joined else 1 for joined in inside))
+            start = noise / bond * _normal(shape, generator)
+            start[:, 0, 0, 0, 0] += 1
+            self.tensors.append(_parameter(start, dtype, device))
+
+    def forward(self, spins: Tensor) -> Tensor:
+        """Map configurations ``(batch, rows * columns)`` of ±1 to amplitudes ``(batch,)``."""
+        check_spins(spins, len(self.tensors))
+        batch, up = len(spins), (spins > 0)[:, :, None, None, None, None]
+        state = self.tensors[0].new_ones(
+            batch, 1, 1, 1
+        )  # bonds down so far, bond to the right, bonds from above
+        for site, tensor in enumerate(self.tensors):
+            above, left, down, right = tensor.shape[1:]
+            if site % self.columns == 0:
+                state = state.reshape(batch, 1, 1, -1)
+            state = state.reshape(batch, state.shape[1], left, above, state.shape[3] // above)
+            plus, minus = (torch.einsum("bpluq,uldr->bpdrq", state, part) for part in tensor)
+            state = torch.where(up[:, site], plus, minus)
+            state = state.reshape(batch, state.shape[1] * down, right, state.shape[4])
+        amplitudes: Tensor = state.reshape(batch)
+        return amplitudes
+
+
+def contract(tensors: Sequence[Tensor], spins: Tensor) -> Tensor:
+    """Amplitudes of a matrix-product state, site by site.
+
+    Args:
+        tensors: for each site ``(2, left bond, right bond)``; bonds of neighbours and of the
+            two ends match.
+        spins: ``(batch, sites)`` of ±1.
+
+    Returns:
+        ``(batch,)``.
+
+    Raises:
+        ValueError: as many tensors as spins are expected, and bonds that match.
+    """
+    check_spins(spins, len(tensors))
+    check_bonds(tensors)
+    up, first = spins > 0, tensors[0].shape[1]
+    product = torch.eye(first, dtype=tensors[0].dtype, device=spins.device).expand(len(spins), first, first)
+    for site, (plus, minus) in enumerate(tensors):
+        product = torch.where(up[:, site, None, None], product @ plus, product @ minus)
+    amplitudes: Tensor = product.diagonal(dim1=1, dim2=2).sum(1)
+    return amplitudes
+
+
+def _normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    """Drawn on the CPU, so that each device gets the same numbers."""
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def _parameter(start: Tensor, dtype: torch.dtype | None, device: torch.device | str | None) -> nn.Parameter:
+    return nn.Parameter(start.to(device or torch.get_default_device(), dtype or torch.get_default_dtype()))
+
+
+def _check_sizes(bond: int, extents: dict[str, tuple[int, int]], dtype: torch.dtype | None) -> None:
+    for name, (value, least) in {**extents, "bond": (bond, 1)}.items():
+        if value < least:
+            raise ValueError(f"{name}: got {value}, expected at least {least}")
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"dtype: got {dtype}, expected a real floating-point type")
+
+
+def check_spins(spins: Tensor, sites: int) -> None:
+    """Raise a ValueError unless spins has the shape (batch, sites)."""
+    if spins.ndim != 2 or spins.shape[1] != sites:
+        raise ValueError(f"spins: got shape {tuple(spins.shape)}, expected (batch, {sites}), one spin a site")
+
+
+def check_bonds(tensors: Sequence[Tensor], *, opened: bool = False) -> None:
+    """Raise a ValueError unless the bonds match, those of the two ends as well; ``opened``: ends of one."""
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    if not shapes or any(len(shape) != 3 or shape[0] != 2 for shape in shapes):
+        raise ValueError(f"tensors: got shapes {shapes}, expected (2, left bond, right bond) for each site")
+    if any(a[2] != b[1] for a, b in zip(shapes, shapes[1:] + shapes[:1], strict=True)):
+        raise ValueError(f"tensors: got shapes {shapes}, expected each right bond to match the next left one")
+    if opened and shapes[0][1] != 1:
+        raise ValueError(
+            f"tensors: got a bond of {shapes[0][1]} around the ring, expected open ends; contract it to "
+            "all its amplitudes and decompose them, or train with boundary='open'"
+        )

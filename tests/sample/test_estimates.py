@@ -1,0 +1,269 @@
+"""Means with errors: autoregressive chains of known correlation, calibration, R-hat, invariances, errors."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nnbook
+from nnbook.sample.estimates import Estimate, autocorrelation, estimate
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _as_in_a_chapter():
+    nnbook.start(seed=1, device="cpu", quiet=True)
+
+
+def drawn(*shape, seed=1):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def autoregressive(phi, samples, *chains, seed=1):
+    """x_t = phi x_(t-1) + noise, of unit variance from the first value on: its autocorrelation is phi^t."""
+    x = drawn(samples, *chains, seed=seed)
+    for t in range(1, samples):
+        x[t] = phi * x[t - 1] + math.sqrt(1 - phi**2) * x[t]
+    return x
+
+
+def tau_of_batches(phi, length):
+    """Length times the variance of the mean of so many values."""
+    t = np.arange(1, length)
+    return 1 + 2 * ((1 - t / length) * phi**t).sum()
+
+
+# Autocorrelation time and error
+
+
+@pytest.mark.parametrize("phi", [-0.6, 0.0, 0.5, 0.8, 0.9])
+def test_autocorrelation_time_of_autoregressive_chains(phi):
+    """With B batches the estimate is chi-square distributed, of relative width sqrt(2 / (B - 1))."""
+    found = estimate(autoregressive(phi, 300, 4000))
+    expected = tau_of_batches(phi, 300)
+    assert found.tau == pytest.approx(expected, rel=5 * math.sqrt(2 / 3999))
+    assert expected == pytest.approx((1 + phi) / (1 - phi), rel=0.04)
+    assert found.count == 300 * 4000
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.8])
+def test_autocorrelation_time_of_a_single_long_chain(phi):
+    found = estimate(autoregressive(phi, 32 * 500))
+    assert found.tau == pytest.approx(tau_of_batches(phi, 500), rel=5 * math.sqrt(2 / 31))
+
+
+@pytest.mark.parametrize("phi", [-0.5, 0.0, 0.7])
+@pytest.mark.parametrize(("samples", "chains", "batches"), [(20, 40, 40), (640, 1, 32), (200, 10, 40)])
+def test_pull_has_the_variance_of_student_s_distribution(phi, samples, chains, batches):
+    """(mean - truth) / error over many repetitions: the error is what it says, correlations included.
+
+    Pieces of one chain touch, so that their means are a little correlated.
+    """
+    repetitions, freedom = 1000, batches - 1
+    values = autoregressive(phi, samples, repetitions, chains, seed=2)
+    pulls = [(e := estimate(values[:, r])).mean / e.error for r in range(repetitions)]
+    variance = freedom / (freedom - 2)
+    width = math.sqrt((3 * freedom**2 / ((freedom - 2) * (freedom - 4)) - variance**2) / repetitions)
+    pieces, length = batches // chains, samples * chains // batches
+    touching = phi / (1 - phi) ** 2 / length / tau_of_batches(phi, length) * (pieces - 1) / pieces
+    assert np.mean(np.square(pulls)) == pytest.approx(variance * (1 + 2 * touching), abs=5 * width)
+
+
+def test_error_of_independent_chains_is_that_of_their_means():
+    values = autoregressive(0.9, 50, 64)
+    found = estimate(values)
+    means = values.mean(0).numpy()
+    assert found.mean == pytest.approx(means.mean(), abs=1e-14)
+    assert found.error == pytest.approx(means.std(ddof=1) / 8, rel=1e-12)
+    assert found.variance == pytest.approx(values.numpy().var(ddof=1), rel=1e-12)
+    assert found.tau == pytest.approx(50 * means.var(ddof=1) / found.variance, rel=1e-12)
+
+
+def test_single_chain_is_cut_into_batches():
+    values = autoregressive(0.5, 32 * 20 + 5)
+    found = estimate(values)
+    means = values[: 32 * 20].view(32, 20).mean(1).numpy()
+    assert found.error == pytest.approx(means.std(ddof=1) / math.sqrt(32), rel=1e-12)
+    assert found.mean == pytest.approx(values.mean().item(), abs=1e-14)  # what is left over counts here
+    assert found == estimate(values[:, None])
+
+
+def test_few_chains_are_cut_each():
+    values = drawn(31, 10)  # four pieces of seven values from each chain
+    means = torch.stack([values[7 * i : 7 * i + 7].mean(0) for i in range(4)]).flatten().numpy()
+    assert estimate(values).error == pytest.approx(means.std(ddof=1) / math.sqrt(40), rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(64,), (2, 32), (3, 31), (22, 3), (1, 64), (64, 1), (4, 16), (5, 13)])
+def test_smallest_numbers_of_values_have_an_error(shape):
+    found = estimate(drawn(*shape))
+    assert 0 < found.error < 1
+    assert math.isfinite(found.tau)
+
+
+def test_order_of_chains_does_not_matter():
+    values = autoregressive(0.5, 40, 50)
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(1))
+    one, two = estimate(values), estimate(values[:, order])
+    for name in ("mean", "error", "variance", "tau", "r_hat"):
+        assert getattr(one, name) == pytest.approx(getattr(two, name), rel=1e-10, abs=1e-14)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.integers(0, 2**31),
+    st.sampled_from([(100,), (50, 3), (10, 40)]),
+    st.sampled_from([-100.0, -1.0, 0.01, 3.0]),
+    st.integers(-1000, 1000),
+)
+def test_shift_and_scale(seed, shape, scale, shift):
+    values = drawn(*shape, seed=seed)
+    plain, other = estimate(values), estimate(scale * values + shift)
+    assert other.mean == pytest.approx(scale * plain.mean + shift, rel=1e-9, abs=1e-9)
+    assert other.error == pytest.approx(abs(scale) * plain.error, rel=1e-6)
+    assert other.variance == pytest.approx(scale**2 * plain.variance, rel=1e-6)
+    assert other.tau == pytest.approx(plain.tau, rel=1e-6)
+    assert other.r_hat == pytest.approx(plain.r_hat, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_other_real_numbers_are_taken_as_double_ones(dtype):
+    values = (10 * drawn(20, 40)).to(dtype)
+    assert estimate(values) == estimate(values.double())
+
+
+def test_equal_values_have_no_error():
+    found = estimate(torch.full((10, 40), -2.0))
+    assert (found.mean, found.error, found.variance, found.tau) == (-2.0, 0.0, 0.0, 1.0)
+    assert repr(found).startswith("-2.000000 ± 0.000000")
+
+
+# R-hat
+
+
+def test_r_hat_of_chains_that_agree_is_near_one():
+    assert estimate(drawn(1000, 8)).r_hat == pytest.approx(1, abs=0.005)
+
+
+@pytest.mark.parametrize("chains", [2, 8, 100])
+def test_r_hat_of_chains_that_disagree_is_large(chains):
+    apart = 3.0 * torch.arange(chains) % 6  # half of them at 0, half at 3
+    assert estimate(drawn(200, chains) + apart).r_hat > 1.5
+
+
+@pytest.mark.parametrize("chains", [1, 8])
+def test_r_hat_sees_a_drift_that_all_chains_share(chains):
+    drift = torch.linspace(0, 6, 400, dtype=torch.float64)[:, None]
+    assert estimate(drawn(400, chains) + drift).r_hat > 1.3
+
+
+def test_r_hat_is_its_formula():
+    values = autoregressive(0.9, 31, 40).numpy()  # the value in the middle belongs to no half
+    halves = np.concatenate([values[:15], values[16:]], axis=1)
+    within, between = halves.var(0, ddof=1).mean(), 15 * halves.mean(0).var(ddof=1)
+    expected = math.sqrt((14 / 15 * within + between / 15) / within)
+    assert estimate(torch.from_numpy(values)).r_hat == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_r_hat_of_too_few_samples_is_not_defined(samples):
+    assert math.isnan(estimate(drawn(samples, 100)).r_hat)
+    assert "R-hat nan" in repr(estimate(drawn(samples, 100)))
+
+
+def test_r_hat_of_chains_that_are_stuck():
+    """In one place it is not defined; in different places nothing is further from agreement."""
+    assert math.isnan(estimate(torch.ones(10, 40)).r_hat)
+    assert estimate(torch.arange(40.0).repeat(10, 1)).r_hat == math.inf
+
+
+# The line that is printed
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [
+        (-12.7849064, 0.00123, "-12.7849 ± 0.0012"),
+        (3.14159, 0.5, "3.14 ± 0.50"),
+        (1234.5, 12.3, "1234 ± 12"),
+        (1234.5, 1.23, "1234.5 ± 1.2"),
+        (0.1, 0.0, "0.100000 ± 0.000000"),
+        (-1e6, 4e3, "-1000000 ± 4000"),
+    ],
+)
+def test_mean_is_written_with_two_digits_of_its_error(mean, error, text):
+    line = repr(Estimate(mean, error, variance=1.0, tau=1.26, r_hat=1.0004, count=100))
+    assert line == f"{text} (tau 1.3, R-hat 1.000)"
+
+
+# Autocorrelation
+
+
+@pytest.mark.parametrize("phi", [-0.5, 0.0, 0.6, 0.9])
+def test_autocorrelation_of_autoregressive_chains(phi):
+    samples, chains, lags = 400, 400, 12
+    rho = autocorrelation(autoregressive(phi, samples, chains), lags).numpy()
+    assert rho.shape == (lags + 1,)
+    assert rho[0] == 1
+    # no estimate of rho_t scatters more than the mean of x_s x_(s+t) and of x^2 themselves would
+    width = math.sqrt(2 * 2 * (1 + phi**2) / (1 - phi**2) / (samples - lags) / chains)
+    np.testing.assert_allclose(rho, phi ** np.arange(lags + 1), rtol=0, atol=5 * width)
+
+
+def test_autocorrelation_of_a_short_series_by_hand():
+    x = torch.tensor([[1.0], [2.0], [4.0], [1.0]], dtype=torch.float64)  # mean 2
+    expected = torch.tensor([6 / 4, -2 / 3, -2 / 2], dtype=torch.float64) / 1.5
+    torch.testing.assert_close(autocorrelation(x, 2), expected)
+    torch.testing.assert_close(autocorrelation(x[:, 0], 2), expected)
+
+
+def test_autocorrelation_does_not_change_with_shift_and_scale():
+    x = autoregressive(0.7, 60, 20)
+    torch.testing.assert_close(
+        autocorrelation(-3 * x + 50, 10), autocorrelation(x, 10), rtol=1e-10, atol=1e-12
+    )
+
+
+def test_autocorrelation_and_time_agree():
+    """tau = 1 + 2 sum rho_t, which the batch means find in another way."""
+    x = autoregressive(0.6, 400, 1000)
+    rho = autocorrelation(x, 30)
+    assert 1 + 2 * rho[1:].sum().item() == pytest.approx(estimate(x).tau, rel=5 * math.sqrt(2 / 999))
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        torch.zeros(63),
+        torch.zeros(7, 9),
+        torch.zeros(0, 100),
+        torch.zeros(10, 10, 10),
+        torch.zeros(100, dtype=torch.complex128),
+        torch.tensor(1.0),
+    ],
+)
+def test_values_of_the_wrong_kind_are_named(values):
+    shape = str(tuple(values.shape)).replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(
+        ValueError, match=rf"values: got {values.dtype} of shape {shape}, expected at least 64"
+    ):
+        estimate(values)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite_are_named(bad):
+    values = drawn(10, 10)
+    values[3, 4] = bad
+    with pytest.raises(ValueError, match=r"values: got some that are not finite"):
+        estimate(values)
+
+
+@pytest.mark.parametrize("lags", [-1, 20, 100])
+def test_lags_out_of_range_are_named(lags):
+    with pytest.raises(ValueError, match=rf"lags: got {lags}, expected 0 to 19, fewer than the 20 samples"):
+        autocorrelation(drawn(20, 3), lags)
