@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nnbook.arrays import seen
 from nnbook.networks import MLP
 
 
@@ -22,11 +23,6 @@ class Jet(NamedTuple):
     value: Tensor
     slope: Tensor
     bend: Tensor
-
-
-def seen(what: object) -> str:
-    """What an error message says of an argument: the shape of a tensor, the type of anything else."""
-    return f"shape {tuple(what.shape)}" if isinstance(what, Tensor) else f"a {type(what).__name__}"
 
 
 def _tanh(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:

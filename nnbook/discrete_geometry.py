@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnbook.arrays import Array
 from nnbook.geometry.linear_pieces import (
     Regions,
     WithSlope,
@@ -35,7 +36,6 @@ from nnbook.geometry.linear_pieces import (
     unrolled,
 )
 from nnbook.networks import MLP, flatten
-from nnbook.particles.grid import Array
 from nnbook.train.first_order import Fit
 from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nnbook.arrays import Array, fix_sign
 from nnbook.networks import MLP, assign, flatten
-from nnbook.particles.grid import Array, Grid, Hamiltonian, Spectrum, check_states, fix_sign
+from nnbook.particles.grid import Grid, Hamiltonian, Spectrum, check_states
 from nnbook.train.first_order import Fit
 from nnbook.train.linear_method import RayleighQuotient, minimise
 

@@ -20,9 +20,10 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor, nn
 
+from nnbook.arrays import Array
 from nnbook.lattice_qm import WaveFunction, bend_where_classical, take_over
 from nnbook.networks import flatten
-from nnbook.particles.grid import Array, Grid, Spectrum
+from nnbook.particles.grid import Grid, Spectrum
 from nnbook.particles.hamiltonian import (
     ManyBodyHamiltonian,
     exact,

@@ -21,7 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nnbook.derivatives import Jet, jet, seen
+from nnbook.arrays import seen
+from nnbook.derivatives import Jet, jet
 from nnbook.networks import MLP, as_function, flatten
 from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise

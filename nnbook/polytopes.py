@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nnbook.arrays import Array
 from nnbook.geometry.level_sets import Polytope, mesh, polytope
 from nnbook.geometry.sphere import (
     descend,
@@ -32,7 +33,6 @@ from nnbook.geometry.sphere import (
     sphere_loss,
 )
 from nnbook.networks import assign, flatten
-from nnbook.particles.grid import Array
 from nnbook.train.first_order import Fit
 
 __all__ = [

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.derivatives import Jet, seen
+from nnbook.arrays import seen
+from nnbook.derivatives import Jet
 
 
 def oscillator(x: Tensor, u: Jet, *, damping: float | Tensor, frequency: float | Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnbook.particles.grid import Array
+from nnbook.arrays import Array
 
 Loop = tuple[int, ...]
 Layer = Callable[[Array], Array]

@@ -19,9 +19,9 @@ import torch
 import trimesh
 from scipy.linalg import qr
 
+from nnbook.arrays import Array
 from nnbook.geometry.complexes import Complex, Loop, subdivide
 from nnbook.geometry.point_groups import PointGroup, point_group
-from nnbook.particles.grid import Array
 
 if TYPE_CHECKING:
     from nnbook.polytopes import PolytopeNet

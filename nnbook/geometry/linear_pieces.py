@@ -18,10 +18,10 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nnbook.arrays import Array
 from nnbook.geometry.complexes import Complex, Layer, subdivide
 from nnbook.lattice_qm import WaveFunction
 from nnbook.networks import MLP
-from nnbook.particles.grid import Array
 
 
 def square(half_width: float) -> Complex:

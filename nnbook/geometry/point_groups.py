@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.spatial import KDTree
 
-from nnbook.particles.grid import Array
+from nnbook.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from nnbook import show
+from nnbook.arrays import Array
 from nnbook.geometry.complexes import Complex
-from nnbook.particles.grid import Array
 
 Reach = float | tuple[float, float, float]
 

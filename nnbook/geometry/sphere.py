@@ -30,9 +30,9 @@ from scipy.stats import norm, qmc
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from nnbook.arrays import Array
 from nnbook.geometry.level_sets import cones, sectors
 from nnbook.networks import as_function, assign, flatten
-from nnbook.particles.grid import Array
 from nnbook.runtime import watched
 from nnbook.train.first_order import Fit
 

@@ -9,18 +9,15 @@ in units :math:`\hbar = m = 1`, after :cite:t:`naito2023`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
-Array = NDArray[np.float64]
-Potential = Callable[[Array], Array]
+from nnbook.arrays import Array, Potential, checked_values, fix_sign
 
 
 @dataclass(frozen=True)
@@ -141,36 +138,6 @@ class Hamiltonian:
 def _links(psi: Tensor) -> Tensor:
     zero = torch.zeros_like(psi[:1])
     return torch.cat([psi, zero]) - torch.cat([zero, psi])
-
-
-def fix_sign(psi: Array) -> Array:
-    """Make the outermost lobe on the right positive, as Hermite functions have it."""
-    significant = np.flatnonzero(np.abs(psi) > 1e-2 * np.abs(psi).max())
-    return psi if psi[significant[-1]] > 0 else -psi
-
-
-def checked_values(name: str, function: Potential, at: Array, *, symbol: str = "x") -> Array:
-    """The values of an energy that a reader wrote as a function.
-
-    Raises:
-        ValueError: values of the wrong shape, complex, or not finite.
-    """
-    values = np.asarray(function(at))
-    if np.iscomplexobj(values):
-        raise ValueError(f"{name}: got complex values, expected real ones; take .real if they are")
-    values = values.astype(np.float64)
-    if values.shape != at.shape:
-        raise ValueError(
-            f"{name}: got an array of shape {values.shape}, expected {at.shape}, one value a site; "
-            f"a constant c is written lambda x: c + 0 * x"
-        )
-    if not np.isfinite(values).all():
-        bad = ~np.isfinite(values)
-        raise ValueError(
-            f"{name}: got {values[bad][0]} at {symbol} = {at[bad][0]:g}, expected finite values; "
-            "replace a hard wall by a large number or end the grid there"
-        )
-    return values
 
 
 def check_states(states: int, grid: Grid) -> None:

@@ -21,7 +21,8 @@ from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
-from nnbook.particles.grid import Array, Grid, Potential, Spectrum, checked_values
+from nnbook.arrays import Array, Potential, checked_values
+from nnbook.particles.grid import Grid, Spectrum
 from nnbook.particles.sectors import Particles, Sector, Statistics, sector
 
 #: The lattice solver accepts no more configurations than this.

@@ -17,7 +17,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from nnbook.particles.grid import Array, Grid
+from nnbook.arrays import Array
+from nnbook.particles.grid import Grid
 
 Statistics = Literal["boson", "fermion"]
 Indices = NDArray[np.int64]
