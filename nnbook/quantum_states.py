@@ -125,8 +125,9 @@ class RestrictedBoltzmannMachine(LogState):
         filters: hidden units M, or filters if there are permutations; with the N translations of a lattice
             this is the :math:`\alpha = M/N` of the literature.
         permutations: the group, ``(elements, N)``, for example
-        :attr:`nnbook.spins.hamiltonians.Lattice.translations`. biases: without them, :math:`\psi(-s) =
-        \psi(s)`. scale: standard deviation of the random start.
+            :attr:`nnbook.spins.hamiltonians.Lattice.translations`.
+        biases: without them, :math:`\psi(-s) = \psi(s)`.
+        scale: standard deviation of the random start.
         generator: source of the random start; PyTorch's global one if absent.
         dtype: real for a positive wave function, complex for any other.
         device: of the parameters.
