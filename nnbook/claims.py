@@ -9,11 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from IPython import get_ipython
+from IPython.display import display
+from scipy import special
 
 from nnbook.runtime import Run
 from nnbook.show import Table, scientific
@@ -94,28 +99,27 @@ class Claim:
         }
         return {**plain, "passed": self.passed}
 
-    def cells(self) -> list[str]:
-        """The row of the printed table."""
-        exact = self.kind == "true"
+    def texts(self) -> dict[str, str]:
+        """What the tables say, by column."""
+        counted = self.kind == "true"
         finest = self.tolerance or self.error or abs(self.deviation)
-        ours = _number(self.ours, finest) + ("" if self.error is None else f" ± {_short(self.error)}")
-        noise = "" if self.sigma is None else f" (σ ≤ {_short(self.sigma)})"
-        return [
-            self.name,
-            self.slide or "–",
-            "–" if self.talk is None else _number(self.talk),
-            f"{SIGNS[self.kind]}{_number(self.reference, finest)} ({self.how})",
-            ours,
-            "–" if exact else _short(self.ours - self.reference),
-            "–" if exact else _short(self.allowed) + noise,
-            "yes" if self.passed else "NO" if self.quiet else "NO, too noisy",
-        ]
+        noise = "" if self.sigma is None else f", σ ≤ {_short(self.sigma)}"
+        return {
+            "Claim": self.name,
+            "Slide": self.slide or "–",
+            "Talk": "–" if self.talk is None else _number(self.talk),
+            "Reference": f"{SIGNS[self.kind]}{_number(self.reference, finest)} ({self.how})",
+            "Ours": _number(self.ours, finest) + ("" if self.error is None else f" ± {_short(self.error)}"),
+            "Deviation": "–" if counted else _short(self.ours - self.reference),
+            "Allowed": "–" if counted else _short(self.allowed) + noise,
+            "Holds": "yes" if self.passed else "NO" if self.quiet else "NO, too noisy",
+        }
 
     def __str__(self) -> str:
         """The claim in one line, for the list of those that fail."""
-        noise = f" ± {self.error!r}, error accepted {self.sigma}" if self.error is not None else ""
-        wanted = f"{SIGNS[self.kind] or '= '}{self.reference!r}, allowed {self.allowed:g}"
-        return f"{self.name}: got {self.ours!r}{noise}, expected {wanted}"
+        noise = "" if self.error is None else f" ± {self.error!r} (error accepted: {self.sigma})"
+        wanted = f"{SIGNS[self.kind]}{self.reference!r}, allowed {self.allowed:g}"
+        return f"{self.name}: got {self.ours!r}{noise}, expected {wanted} ({self.how})"
 
 
 HEADER = ("Claim", "Slide", "Talk", "Reference", "Ours", "Deviation", "Allowed", "Holds")
@@ -170,10 +174,13 @@ class Claims:
         ``unbiased=True`` says that ``ours`` is a fair draw with the reference as its mean: an estimate of
         an exact quantity, without variational or training error. It then counts in :func:`pulls`.
         """
-        if unbiased and error is None:
-            raise ValueError(f"unbiased: got True for {name!r} without an error, expected error= and sigma=")
-        noise = {"error": error, "sigma": sigma, "unbiased": unbiased}
-        self._keep("equal", name, reference, how, ours, slide, talk, tolerance=tolerance, **noise)
+        if unbiased and not error:
+            raise ValueError(
+                f"unbiased: got True with error {error} for {name!r}, expected a positive error, "
+                "in units of which the deviation counts"
+            )
+        numbers = {"reference": reference, "ours": ours, "tolerance": tolerance, "talk": talk}
+        self._keep("equal", name, how, slide, **numbers, error=error, sigma=sigma, unbiased=unbiased)
 
     def at_most(
         self,
@@ -188,7 +195,9 @@ class Claims:
         talk: float | None = None,
     ) -> None:
         """Claim an upper bound, say of an error: ``ours - 4 error <= bound``."""
-        self._keep("at_most", name, bound, how, ours, slide, talk, error=error, sigma=sigma)
+        self._keep(
+            "at_most", name, how, slide, reference=bound, ours=ours, talk=talk, error=error, sigma=sigma
+        )
 
     def at_least(
         self,
@@ -203,7 +212,9 @@ class Claims:
         talk: float | None = None,
     ) -> None:
         """Claim a lower bound, say of a variational energy: ``ours + 4 error >= bound``."""
-        self._keep("at_least", name, bound, how, ours, slide, talk, error=error, sigma=sigma)
+        self._keep(
+            "at_least", name, how, slide, reference=bound, ours=ours, talk=talk, error=error, sigma=sigma
+        )
 
     def true(
         self,
@@ -216,26 +227,20 @@ class Claims:
         talk: float | None = None,
     ) -> None:
         """Claim a count, a sign or a shape: ``ours == reference``, both a bool or a whole number."""
-        whole = [value.item() if hasattr(value, "item") else value for value in (ours, reference)]
-        for label, value in zip(("ours", "reference"), whole, strict=True):
-            if not isinstance(value, int):
+        for value in (ours, reference):
+            if not isinstance(_plain(value), int):
                 raise TypeError(
-                    f"{label}: got {value!r} for {name!r}, expected a bool or a whole number; "
-                    "use equal, at_most or at_least for a measured one"
+                    f"ours and reference: got {value!r} for {name!r}, expected bools or whole numbers; "
+                    "use equal, at_most or at_least for what is measured"
                 )
-        self._keep("true", name, whole[1], how, whole[0], slide, talk)
+        self._keep("true", name, how, slide, reference=reference, ours=ours, talk=talk)
 
-    def add(self, name: str, **claim: Any) -> None:
+    def add(self, name: str, *, how: str, slide: str = "", **numbers: float | None) -> None:
         """The old verb: :meth:`equal` with any error."""
-        claim = {"slide": "", "talk": None} | claim
-        self._keep("equal", name, **claim)
+        self._keep("equal", name, how, slide, **numbers)
 
-    def _keep(
-        self, kind: str, name: str, reference: Any, how: str, ours: Any, slide: str, talk: Any, **more: Any
-    ) -> None:
-        """Note a claim, its numbers made Python's own, after a look at what was stated in advance."""
-        numbers = {"reference": reference, "ours": ours, "talk": talk, **more}
-        numbers = {k: v.item() if hasattr(v, "item") else v for k, v in numbers.items()}
+    def _keep(self, kind: str, name: str, how: str, slide: str, **numbers: float | None) -> None:
+        numbers = {label: _plain(value) for label, value in numbers.items()}
         if any(claim.name == name for claim in self.claims):
             raise ValueError(f"name: got {name!r} a second time, expected each claim to have its own name")
         for label in ("tolerance", "sigma"):
@@ -247,9 +252,12 @@ class Claims:
                 f"error and sigma: got {numbers['error']} and {numbers['sigma']} for {name!r}, expected both "
                 "or neither; sigma is the largest error accepted, stated in advance"
             )
-        self.claims.append(
-            Claim(self.chapter, name, kind, how=how, slide=slide, budget=self.budget, cell=_cell(), **numbers)
-        )
+        where = {
+            "slide": slide,
+            "budget": self.budget,
+            "cell": getattr(get_ipython(), "execution_count", None),
+        }
+        self.claims.append(Claim(self.chapter, name, kind, how=how, **where, **numbers))  # type: ignore[arg-type]
 
     def table(self) -> None:
         """Show all claims and store them in the notebook.
@@ -257,37 +265,87 @@ class Claims:
         Raises:
             ClaimError: at least one claim fails; the message lists them.
         """
-        from IPython.display import display  # only a notebook gets here
-
-        display(_Stored(self.claims))
+        shown = table(self.claims)
+        records = {"claims": [claim.record() for claim in self.claims]}
+        display({"text/plain": repr(shown), "text/html": shown._repr_html_(), MIME: records}, raw=True)
         if failed := [str(claim) for claim in self.claims if not claim.passed]:
             raise ClaimError(f"{len(failed)} of {len(self.claims)} claims fail:\n" + "\n".join(failed))
 
 
-@dataclass(frozen=True)
-class _Stored:
-    claims: Sequence[Claim]
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {
-            "text/plain": repr(table(self.claims)),
-            "text/html": table(self.claims)._repr_html_(),
-            MIME: {"claims": [claim.record() for claim in self.claims]},
-        }
-
-
 def table(claims: Sequence[Claim]) -> Table:
     """Claims as a table; a row has the class ``holds`` or ``fails``."""
-    classes = ["holds" if claim.passed else "fails" for claim in claims]
-    return Table(HEADER, [claim.cells() for claim in claims], classes)
+    rows = [[*claim.texts().values()] for claim in claims]
+    return Table(HEADER, rows, ["holds" if claim.passed else "fails" for claim in claims])
 
 
-def _cell() -> int | None:
-    """Execution count of the notebook's cell that runs."""
-    from IPython import get_ipython
+@dataclass(frozen=True)
+class Pulls:
+    """Deviations of unbiased claims in units of their errors: standard normal if the error bars are right.
 
-    shell = get_ipython()
-    return None if shell is None else shell.execution_count
+    Attributes:
+        values: ``(ours - reference) / error``, one a claim.
+        draws: how many independent draws they are worth, see :func:`pulls`.
+
+    >>> Pulls((1.5, -0.3, -0.9), 3.0)
+    3 pulls, worth 3.0 draws: mean 0.10 ± 0.58, width 1.02 ± 0.41, p = 1
+    """
+
+    values: Sequence[float]
+    draws: float
+
+    @property
+    def mean(self) -> float:
+        """Mean of the pulls; 0 ± 1/√draws is expected, a bias moves it."""
+        return statistics.fmean(self.values)
+
+    @property
+    def width(self) -> float:
+        """Root of the mean square; 1 ± 1/√(2 draws) is expected, above where the error bars are too small."""
+        return math.sqrt(statistics.fmean(x * x for x in self.values))
+
+    @property
+    def p(self) -> float:
+        """How probable a mean or a width as far from the expected one is, if all error bars are right.
+
+        The mean is normal, the sum of squares follows chi-square; each is tested on both sides, and the
+        smaller of the two probabilities counts twice because there were two chances to see it (Bonferroni).
+        """
+        mean = math.erfc(abs(self.mean) * math.sqrt(self.draws / 2))
+        below = float(special.gammainc(self.draws / 2, self.draws * self.width**2 / 2))
+        return min(1.0, 2 * min(mean, 2 * below, 2 * (1 - below)))
+
+    def __repr__(self) -> str:
+        return (
+            f"{len(self.values)} pulls, worth {self.draws:.1f} draws: "
+            f"mean {self.mean:.2f} ± {self.draws**-0.5:.2f}, "
+            f"width {self.width:.2f} ± {(2 * self.draws) ** -0.5:.2f}, p = {self.p:.2g}"
+        )
+
+
+def pulls(claims: Iterable[Claim]) -> Pulls:
+    r"""The pulls of the unbiased among the claims.
+
+    Claims of one cell often rest on the same samples. As nothing says how strongly, they are taken as one
+    and the same draw: ``n`` pulls in cells of ``k`` are worth :math:`n^2 / \sum k^2` draws. Where they are
+    in truth independent, the test is milder than it could be, never more severe.
+
+    Raises:
+        ValueError: no claim is unbiased.
+    """
+    cells: dict[Any, list[float]] = {}
+    for claim in claims:
+        if claim.unbiased and claim.error is not None:
+            pull = (claim.ours - claim.reference) / claim.error
+            cells.setdefault((claim.chapter, claim.cell), []).append(pull)
+    values = [pull for cell in cells.values() for pull in cell]
+    if not values:
+        raise ValueError("claims: got none that is unbiased, expected at least one with unbiased=True")
+    return Pulls(values, len(values) ** 2 / sum(len(cell) ** 2 for cell in cells.values()))
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy or torch as Python's own."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _short(value: float) -> str:
@@ -301,12 +359,14 @@ def _number(value: float, finest: float = 0.0) -> str:
     """Enough digits to see `finest` and two more; all of a number with few, yes or no of a bool."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    shortest = f"{value:.10g}"
     if isinstance(value, int) or not finest or not math.isfinite(value + finest):
-        return shortest
-    if abs(value) < 1e-3 or abs(value) < 10 * finest:
+        return f"{value:.10g}"
+    places = 2 - math.floor(math.log10(finest))
+    if abs(value) < 10 * finest:
         return _short(value)
-    return f"{value:.{max(2 + math.ceil(-math.log10(finest)), 0)}f}"
+    if abs(value) < 1e-3:
+        return scientific(value, places + math.floor(math.log10(abs(value))))
+    return f"{value:.{max(places, 0)}f}"
 
 
 def collect(folder: str | Path) -> list[Claim]:
@@ -336,7 +396,9 @@ def _stored(path: Path) -> list[Claim]:
 def claim_of(record: dict[str, Any]) -> Claim:
     """The claim whose :meth:`Claim.record` this is; its verdict is judged anew."""
     record = {"kind": "equal"} | record  # as stored before there were kinds
-    lost = {name: math.nan for name in ("reference", "ours") if record[name] is None}
+    stochastic = record.get("sigma") is not None
+    needed = ("reference", "ours", "error") if stochastic else ("reference", "ours")
+    lost = {name: math.nan for name in needed if record[name] is None}
     return Claim(**{f.name: record[f.name] for f in fields(Claim) if f.name in record} | lost)
 
 
