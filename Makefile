@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHAPTERS = $(wildcard chapters/*.ipynb)
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile # a chapter's cells stay together
 
-.PHONY: help book test lint serve lab bench execute lock clean
+.PHONY: help book check test lint claims serve lab bench execute lock clean
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
@@ -12,16 +13,24 @@ $(VENV)/ready: requirements.txt pyproject.toml site/pyproject.toml
 	$(BIN)/python -m pip install -q -r requirements.txt
 	touch $@
 
-book: $(VENV)/ready ## execute the chapters and build the site in _build/html
+book: $(VENV)/ready ## execute the chapters that changed and build the site in _build/html
 	$(BIN)/jupyter-book build . --all -W -n --keep-going -q
 
-test: lint ## every check: lint, types, unit tests, doctests, chapters, the site in a browser
-	$(BIN)/python -m pytest
+check: lint claims ## what needs no execution: lint, types, unit tests, stored claims, the site
+	$(PYTEST) -m "not browser" tests nnbook site
 
-lint: $(VENV)/ready ## ruff and mypy
+test: lint claims ## every check: those of `check`, all chapters executed, the site in a browser
+	$(PYTEST)
+
+lint: $(VENV)/ready ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+claims: $(VENV)/ready ## the claims stored in the chapters hold
+	@mkdir -p _build
+	$(BIN)/python -m nnbook.claims > _build/claims.txt || { cat _build/claims.txt; exit 1; }
 
 serve: book ## build, then show the site on http://127.0.0.1:8000
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
@@ -33,7 +42,7 @@ lab: $(VENV)/ready ## open the chapters in JupyterLab
 bench: $(VENV)/ready ## run the side-by-side timings of benchmarks/
 	@for file in $(wildcard benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-execute: $(VENV)/ready ## run the chapters and store tidy outputs in them
+execute: $(VENV)/ready ## run all chapters and store tidy outputs in them
 	$(BIN)/python -m nnbook_site.execute $(CHAPTERS)
 
 lock: ## resolve pyproject.toml anew into requirements.txt and requirements-lab.txt

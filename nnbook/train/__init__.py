@@ -1,6 +1,5 @@
-"""Training, one file a method under one loop; every method returns a :class:`~nnbook.train.loop.Fit`."""
+"""Training, one file a method; every trainer returns a :class:`~nnbook.train.first_order.Fit`."""
 
-from nnbook.train.first_order import fit
-from nnbook.train.loop import Fit
+from nnbook.train.first_order import Fit, fit
 
 __all__ = ["Fit", "fit"]

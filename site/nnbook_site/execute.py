@@ -1,30 +1,68 @@
-"""Run chapters in a clean kernel and store tidy outputs: ``python -m nnbook_site.execute chapters/*.ipynb``.
+"""Run chapters in clean kernels, two at a time: ``python -m nnbook_site.execute chapters/*.ipynb``.
 
+Each chapter's file is rewritten with its tidy outputs, and they are kept for the next build of the site.
 Tidy means that running an unchanged chapter again changes nothing in the file: no timings, no widget
-state, of an error only its message. Cells keep their ids.
+state, of an error only its message. Cells keep their ids. A chapter that fails is left as it was.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
+from time import perf_counter
 from typing import Any
 
+import joblib
 import nbformat
-import psutil
 from nbclient import NotebookClient
 
+from . import freshness
 from .outputs import FROZEN, FROZEN_HTML, PLOTLY_MIME, WIDGET_MIME
+from .progress import Progress
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 CELL_METADATA = ("tags", "mystnb")
+# A guard against a cell that hangs: the slowest takes a minute at quick, half an hour at full.
+CELL_LIMIT = {"quick": 1800, "full": 12 * 3600}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One run of one chapter; its repr is the line that is printed.
+
+    Attributes:
+        path: the chapter's file.
+        notebook: the chapter with its tidy outputs.
+        seconds: from the start of the kernel to its end.
+        memory: largest resident memory of the kernel and its workers together, in GB.
+        cells: seconds of each code cell.
+        error: what went wrong, empty if nothing did.
+        digest: of all that the outputs depend on, as it was when the run began.
+    """
+
+    path: Path
+    notebook: Any
+    seconds: float
+    memory: float
+    cells: tuple[float, ...]
+    error: str = ""
+    digest: str = ""
+
+    def __repr__(self) -> str:
+        outcome = f"FAILED in code cell {len(self.cells)}, " if self.error else ""
+        slowest = f", slowest cell {max(self.cells):.1f} s" if self.cells else ""
+        return (
+            f"{self.path.stem}: {outcome}{self.seconds:.1f} s, peak memory {self.memory:.2f} GB, "
+            f"{len(self.cells)} cells{slowest}"
+        )
 
 
 def tidy(notebook: Any) -> Any:
@@ -49,46 +87,94 @@ def _tidy_output(output: Any) -> Any:
     return output
 
 
-@contextmanager
-def _peak_memory(period: float = 0.2) -> Iterator[list[float]]:
-    """Peak resident memory in GB of all processes below this one, in the list when the block ends."""
-    peak, done = [0.0], Event()
-
-    def watch() -> None:
-        while not done.wait(period):
-            total = 0
-            for process in psutil.Process().children(recursive=True):
-                with suppress(psutil.Error):
-                    total += process.memory_info().rss
-            peak[0] = max(peak[0], total / 1e9)
-
-    thread = Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
+def cell_limit() -> int:
+    """Seconds after which a cell of the budget in ``NNBOOK_BUDGET`` is taken to hang."""
+    return CELL_LIMIT.get(os.environ.get("NNBOOK_BUDGET", ""), CELL_LIMIT["quick"])
 
 
-def execute(path: Path, timeout: int = 600) -> str:
-    """Run one chapter from its own folder, rewrite it tidily, and say what that took."""
-    notebook = nbformat.read(path, as_version=4)
-    start = time.perf_counter()
-    with _peak_memory() as peak:
-        NotebookClient(
-            notebook,
-            timeout=timeout,
-            kernel_name="python3",
-            resources={"metadata": {"path": str(path.resolve().parent)}},
-            record_timing=False,
-            coalesce_streams=True,
-        ).execute()
-    seconds = time.perf_counter() - start
-    nbformat.write(tidy(notebook), path)
-    return f"{path}: {seconds:.1f} s, peak memory {peak[0]:.2f} GB, file {path.stat().st_size / 1e6:.2f} MB"
+def share(jobs: int) -> dict[str, str]:
+    """Environment that gives each of `jobs` kernels its part of the processor.
+
+    Workers of joblib and threads of linear algebra count all cores otherwise, in every kernel.
+    """
+    cores = str(max(1, joblib.cpu_count() // jobs))
+    names = ("LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {name: os.environ.get(name, cores) for name in names}
+
+
+def execute(
+    paths: Sequence[Path],
+    *,
+    jobs: int = 2,
+    done: Callable[[Execution], None] = lambda execution: None,
+) -> list[Execution]:
+    """Run chapters, each from its own folder, `jobs` at a time; `done` is called as each of them ends.
+
+    A failing cell ends its chapter and no other. After Ctrl-C no kernel is left.
+    """
+    jobs = max(1, min(jobs, len(paths)))
+    environment = {**os.environ, **share(jobs)}
+    pool, executions = ThreadPoolExecutor(jobs), []
+    with Progress(len(paths)) as progress:
+        futures = [pool.submit(_execute, path, environment, progress) for path in paths]
+        try:
+            for future in as_completed(futures):
+                executions.append(future.result())
+                progress.say(repr(executions[-1]))
+                done(executions[-1])
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(futures, timeout=0.5).not_done:
+                progress.kill()
+    return executions
+
+
+def _execute(path: Path, environment: dict[str, str], progress: Progress) -> Execution:
+    notebook, digest, error = None, "", ""
+    with progress.chapter(path.stem) as running:
+        try:
+            digest = freshness.digest(path)
+            notebook = nbformat.read(path, as_version=4)
+            client = NotebookClient(
+                notebook,
+                timeout=cell_limit(),
+                kernel_name="python3",
+                resources={"metadata": {"path": str(path.resolve().parent)}},
+                record_timing=False,
+                coalesce_streams=True,
+            )
+            running.watch(client)
+            client.execute(env=environment)
+            tidy(notebook)
+        except Exception as problem:  # a cell, the kernel, the file: the other chapters go on
+            error = f"{type(problem).__name__}: {problem}"
+    return Execution(path, notebook, running.seconds(), running.memory, tuple(running.cells), error, digest)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status: 1 if a chapter failed."""
+    parser = argparse.ArgumentParser(prog="python -m nnbook_site.execute", description=__doc__)
+    parser.add_argument("chapters", nargs="+", type=Path)
+    parser.add_argument("--jobs", type=int, default=2, help="chapters at a time (default 2)")
+    options = parser.parse_args(arguments)
+    start = perf_counter()
+
+    def keep(execution: Execution) -> None:
+        if not execution.error:
+            nbformat.write(execution.notebook, execution.path)
+            if (freshness.root_of(execution.path) / freshness.PACKAGE).is_dir():  # a chapter of a book
+                freshness.keep(execution)
+
+    runs = execute(freshness.slowest_first(options.chapters), jobs=options.jobs, done=keep)
+    failed = [run for run in runs if run.error]
+    for run in failed:
+        print(f"\n{run.path} is left as it was:\n{run.error}", file=sys.stderr)
+    print(
+        f"{len(runs) - len(failed)} of {len(runs)} chapters ran through, {perf_counter() - start:.0f} s "
+        f"for {sum(run.seconds for run in runs):.0f} s of chapters"
+    )
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        print(execute(Path(name)), flush=True)
+    sys.exit(main())

@@ -1,26 +1,28 @@
-"""The directive ``execution-times``: how long each chapter of this site took, and what became of it."""
+"""The directive ``execution-times``: seconds and memory of the chapters, from the runs that it shows."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from .tables import Cell, notebook_data, page_link, table
+from .freshness import Record, last
+from .tables import Cell, page_link, pages, table
+
+SLOWEST = 20
 
 
 class ExecutionTimes(nodes.General, nodes.Element):
-    """Placeholder for the table of all chapters."""
+    """Placeholder for the tables of all chapters."""
 
 
 class ExecutionTimesDirective(SphinxDirective):
-    """``{execution-times}``: one row per executed chapter."""
+    """``{execution-times}``: one table of the chapters and one of their slowest cells."""
 
     def run(self) -> list[nodes.Node]:
-        """Leave a placeholder: the chapters may not have been executed yet."""
+        """Leave a placeholder: the titles of the chapters may not have been read yet."""
         return [ExecutionTimes()]
 
 
@@ -33,16 +35,51 @@ def connect(app: Sphinx) -> None:
 
 def _fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for place in list(doctree.findall(ExecutionTimes)):
-        runs = list(notebook_data(app.env, "exec_data"))
-        rows = [_cells(page_link(app, docname, page), run) for page, run in runs]
-        place.replace_self(table(("chapter", "seconds", "executed", "outcome"), rows) if rows else _none())
+        runs = {page: run for page in pages(app.env) if (run := _run(app, page))}
+        place.replace_self([_chapters(app, docname, runs), *_cells(app, docname, runs)] if runs else _none())
 
 
-def _cells(link: nodes.reference, run: dict[str, Any]) -> list[Cell]:
-    seconds = "–" if run["runtime"] is None else f"{run['runtime']:.1f}"
-    when = datetime.fromtimestamp(run["mtime"]).strftime("%Y-%m-%d %H:%M")
-    outcome = "ran through" if run["succeeded"] else "failed"
-    return [[link], [nodes.Text(seconds)], [nodes.Text(when)], [nodes.Text(outcome)]]
+def _run(app: Sphinx, page: str) -> Record | None:
+    path = Path(app.env.doc2path(page))
+    return last(path) if app.config.book_execute and path.suffix == ".ipynb" else None
+
+
+def _chapters(app: Sphinx, here: str, runs: dict[str, Record]) -> nodes.table:
+    rows: list[list[Cell]] = [
+        [
+            [page_link(app, here, page)],
+            *_texts(f"{run.seconds:.0f}", f"{run.memory:.2f}", str(len(run.cells)), run.when),
+        ]
+        for page, run in runs.items()
+    ]
+    seconds, memory = sum(run.seconds for run in runs.values()), max(run.memory for run in runs.values())
+    cells = sum(len(run.cells) for run in runs.values())
+    rows.append(_texts("all together", f"{seconds:.0f}", f"{memory:.2f}", str(cells), ""))
+    return table(("chapter", "seconds", "peak memory (GB)", "code cells", "executed"), rows)
+
+
+def _cells(app: Sphinx, here: str, runs: dict[str, Record]) -> list[nodes.Node]:
+    cells = [
+        (seconds, number, line, page)
+        for page, run in runs.items()
+        for number, (seconds, line) in enumerate(run.cells, 1)
+    ]
+    cells.sort(reverse=True)
+    rows: list[list[Cell]] = [
+        [
+            *_texts(f"{seconds:.1f}"),
+            [page_link(app, here, page)],
+            *_texts(str(number)),
+            [nodes.literal(text=line)],
+        ]
+        for seconds, number, line, page in cells[:SLOWEST]
+    ]
+    title = nodes.paragraph("", "", nodes.strong(text=f"The {len(rows)} slowest cells"))
+    return [title, table(("seconds", "chapter", "code cell", "begins with"), rows)]
+
+
+def _texts(*texts: str) -> list[Cell]:
+    return [[nodes.Text(text)] for text in texts]
 
 
 def _none() -> nodes.paragraph:

@@ -17,12 +17,18 @@ Cell = list[nodes.Node]
 def notebook_data(env: BuildEnvironment, key: str) -> Iterator[tuple[str, Any]]:
     """Pages for which `key` was stored when they were read, in the order of the table of contents."""
     data = NbMetadataCollector.get_doc_data(env)
+    for page in pages(env):
+        if value := data.get(page, {}).get(key):
+            yield page, value
+
+
+def pages(env: BuildEnvironment) -> Iterator[str]:
+    """All pages in the order of the table of contents."""
     waiting = [env.config.root_doc]
     while waiting:
         page = waiting.pop(0)
         waiting = env.toctree_includes.get(page, []) + waiting
-        if value := data.get(page, {}).get(key):
-            yield page, value
+        yield page
 
 
 def page_link(app: Sphinx, here: str, page: str) -> nodes.reference:
