@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -80,13 +81,14 @@ class MLP(nn.Module):
             )
         self.activation = activation
         self._sigma = activation_function(activation)
-        device = device or torch.get_default_device()
+        dtype, device = dtype or torch.get_default_dtype(), device or torch.get_default_device()
+        draw = partial(random_parameter, generator=generator, dtype=dtype, device=device)
         *hidden_layers, last = [
             skip_init(nn.Linear, i, o, dtype=dtype, device=device) for i, o in itertools.pairwise(sizes)
         ]
         for layer in (*hidden_layers, last):
-            _draw(layer.weight, layer.in_features**-0.5, generator)
-            _draw(layer.bias, 0.0 if layer is last else 1.0, generator)
+            layer.weight = draw(layer.weight.shape, layer.in_features**-0.5)
+            layer.bias = draw(layer.bias.shape, 0.0 if layer is last else 1.0)
         self.layers = nn.ModuleList([*hidden_layers, last])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,7 +127,7 @@ class MLP(nn.Module):
                 f"points: got shape {tuple(points.shape)}, expected (units, inputs) = "
                 f"{tuple(first.weight.shape)}"
             )
-        _draw(first.weight, 1.0, generator)
+        first.weight.copy_(random_parameter(first.weight.shape, 1.0, generator=generator))
         width = torch.as_tensor(scale).to(first.weight)
         if width.ndim == 0:
             width = width * torch.eye(first.in_features).to(width)
@@ -138,10 +140,28 @@ class MLP(nn.Module):
         first.bias.copy_(-(first.weight * points.to(first.weight)).sum(1))
 
 
-@torch.no_grad()
-def _draw(parameter: Tensor, std: float, generator: torch.Generator | None) -> None:
-    """Fill with N(0, std^2); drawn on the CPU, so that each device gets the same numbers."""
-    parameter.copy_(std * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+def random_parameter(
+    shape: Sequence[int],
+    std: float,
+    *,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str | None = None,
+) -> nn.Parameter:
+    """A parameter drawn from N(0, std^2), in double precision on the CPU: each device gets the same numbers.
+
+    Args:
+        shape: of the parameter.
+        std: standard deviation; of a complex number, whose parts have each half of the variance.
+        generator: source of the random numbers; PyTorch's global one if absent.
+        dtype, device: of the parameter.
+
+    >>> random_parameter((2, 3), 0.1, dtype=torch.complex128).shape
+    torch.Size([2, 3])
+    """
+    wide = torch.complex128 if dtype.is_complex else torch.float64
+    numbers = std * torch.randn(tuple(shape), generator=generator, dtype=wide, device="cpu")
+    return nn.Parameter(numbers.to(dtype).to(device))
 
 
 def flatten(module: nn.Module) -> Tensor:

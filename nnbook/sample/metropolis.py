@@ -8,6 +8,7 @@ with the methods of :class:`Walkers`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -63,19 +64,28 @@ def metropolis(
     if len(walkers.configurations) == 0:
         raise ValueError("walkers: got zero chains, expected at least one; some hundreds cost little more")
     seen = []
-    hits = torch.zeros((), dtype=torch.int64, device=walkers.configurations.device)
+    hits = torch.zeros(len(walkers.configurations), dtype=torch.int64, device=walkers.configurations.device)
     for look in range(warm_up + samples):
-        for _ in range(sweep):
-            log_ratio = walkers.propose(generator)
-            # in single precision one draw of 2^24 is exactly zero, and lets every proposal pass
-            draw = torch.rand(
-                len(log_ratio), generator=generator, device=generator.device, dtype=torch.float64
-            )
-            accepted = draw.to(log_ratio.device).log() < log_ratio
+        for log_draw in _log_draws(sweep, hits, generator):
+            accepted = log_draw < walkers.propose(generator)
             walkers.accept(accepted)
             if look >= warm_up:
-                hits += accepted.sum()
+                hits += accepted
         if look >= warm_up:
             seen.append(walkers.configurations.clone())
     chains = torch.stack(seen)
-    return Chains(chains, float(hits) / (sweep * chains.shape[0] * chains.shape[1]))
+    return Chains(chains, float(hits.sum()) / (sweep * chains.shape[0] * chains.shape[1]))
+
+
+def _log_draws(count: int, like: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+    """So many times log u for each chain; drawn in blocks, for a call costs more than a thousand numbers."""
+    for done in range(0, count, 64):
+        # in single precision one draw of 2^24 is exactly zero, and lets every proposal pass
+        block = torch.rand(
+            min(64, count - done),
+            len(like),
+            generator=generator,
+            device=generator.device,
+            dtype=torch.float64,
+        )
+        yield from block.to(like.device).log_()

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 
 from nnbook.networks import as_function, assign, flatten, jacobian
 from nnbook.runtime import watched
-from nnbook.train.first_order import Fit
+from nnbook.train.loop import Fit
 
 Function = Callable[[Tensor, Tensor], Tensor]
 
@@ -232,7 +232,7 @@ def minimise(
         label: name on the progress bar, which shows in a terminal and in Jupyter only.
 
     Returns:
-        The :class:`~nnbook.train.first_order.Fit`; its history has the extra arrays ``"stage"`` (which
+        The :class:`~nnbook.train.loop.Fit`; its history has the extra arrays ``"stage"`` (which
         problem) and ``"points"`` (its size), and its values are those *after* each step.
 
     Raises:

@@ -30,7 +30,7 @@ from nnbook.sample.estimates import Estimate, estimate
 from nnbook.sample.metropolis import Chains, metropolis
 from nnbook.spins.hamiltonians import SpinHamiltonian
 from nnbook.spins.walkers import SpinWalkers
-from nnbook.train.first_order import Fit, read_checkpoint, write_checkpoint
+from nnbook.train.loop import Fit, read_checkpoint, write_checkpoint
 from nnbook.train.reconfiguration import Form, natural_step
 
 
@@ -59,7 +59,7 @@ def local_energies(hamiltonian: SpinHamiltonian, walkers: SpinWalkers) -> Tensor
 
 @dataclass(frozen=True, eq=False)
 class Training(Fit):
-    """A :class:`~nnbook.train.first_order.Fit` that also knows where its chains ended.
+    """A :class:`~nnbook.train.loop.Fit` that also knows where its chains ended.
 
     Attributes:
         spins: the last configurations ``(chains, N)``, at equilibrium: the place to start a measurement.

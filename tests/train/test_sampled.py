@@ -16,8 +16,8 @@ from nnbook.quantum_states import Amplitude, Jastrow, LogState, MeanField, Restr
 from nnbook.sample.estimates import Estimate
 from nnbook.spins.hamiltonians import chain, heisenberg, ising, square
 from nnbook.spins.walkers import SpinWalkers
-from nnbook.train.first_order import read_checkpoint, write_checkpoint
 from nnbook.train.linear_method import RayleighQuotient
+from nnbook.train.loop import read_checkpoint, write_checkpoint
 from nnbook.train.reconfiguration import natural_step
 from nnbook.train.sampled import local_energies, measure, optimise, random_spins
 

@@ -1,0 +1,358 @@
+"""The one training loop: progress, history, a guard against divergence, checkpoints, Ctrl-C.
+
+What is trained, and how, is the business of a :class:`Trainer`; :func:`run` makes its steps and tells in a
+:class:`Fit` what came of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from nnbook.arrays import check_counts
+from nnbook.runtime import small_networks, watched
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a training run found, and why it ended; the same for every method.
+
+    Attributes:
+        value: the loss or energy after the last step, at the parameters that were returned.
+        steps: completed steps.
+        converged: whether a tolerance was stated and met; false for a run that only made its steps.
+        reason: why it ended, in words.
+        history: arrays with one entry a step: ``"step"`` (from 1), ``"seconds"`` (since the start) and
+            ``"value"``, the loss or energy *after* that step; more where the trainer has more to tell.
+    """
+
+    value: float
+    steps: int
+    converged: bool
+    reason: str
+    history: dict[str, NDArray[np.float64]] = field(repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run."""
+        return float(self.history["seconds"][-1]) if self.steps else 0.0
+
+    def __repr__(self) -> str:
+        return f"{self.value:.9g} after {self.steps} steps: {self.reason}"
+
+
+class End(NamedTuple):
+    """Why a trainer has no more to do, and whether a stated tolerance was met."""
+
+    converged: bool
+    reason: str
+
+
+class Trainer(Protocol):
+    """A method of training at work: what :func:`run` drives.
+
+    Every trainer stands to one contract: after ``load(state())`` a twin gives the same values with the same
+    bits.
+    """
+
+    @property
+    def problem(self) -> Mapping[str, str]:
+        """In words, all that a checkpoint must agree with: method, options, shapes, Hamiltonian."""
+
+    @property
+    def leaves(self) -> Sequence[Tensor]:
+        """Tensors that a step changes in place; they are put back if it fails."""
+
+    def begin(self) -> float:
+        """The value at the present parameters, at the start or after :meth:`load`."""
+
+    def step(self) -> Mapping[str, float]:
+        """Make a step; the row of the history that belongs to it, ``"value"`` after the step included."""
+
+    def end(self, values: Sequence[float]) -> End | None:
+        """Whether to stop, given the values after each step so far."""
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on: tensors, numbers, strings, and lists and dicts of them."""
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave."""
+
+
+def settled(values: Sequence[float], tolerance: float, patience: int) -> bool:
+    """Whether the last ``patience`` values are no better than those before by ``tolerance`` or more."""
+    return len(values) > patience and min(values[:-patience]) - min(values[-patience:]) < tolerance
+
+
+def run(
+    trainer: Trainer,
+    *,
+    label: str,
+    steps: int | None = None,
+    checkpoint: str | Path | None = None,
+    every: int = 100,
+    divergence: float = math.inf,
+) -> Fit:
+    """Let a trainer make its steps.
+
+    A value that is not finite, or far above the best one, ends the run, as does a matrix without inverse: the
+    last good parameters come back and a warning says at which step and why. Ctrl-C (in a notebook: interrupt)
+    ends it after the step that is under way, in the same manner, and the checkpoint is written; pressed twice
+    it raises KeyboardInterrupt at once, for a program that would go on with the next run.
+
+    Everything runs on one thread, unless :func:`nnbook.start` said otherwise
+    (:func:`~nnbook.runtime.small_networks`).
+
+    Args:
+        trainer: makes the steps and says when to stop.
+        label: name on the progress bar, which shows in a terminal and in Jupyter only.
+        steps: how many steps the bar is to show.
+        checkpoint: file that is written every ``every`` steps and at the end, atomically. If it exists, the
+            run goes on from there and ends with the same bits as one that was never interrupted. A link is
+            followed.
+        every: see ``checkpoint``.
+        divergence: stop when the value exceeds the best so far by this many times ``max(1, |first value|)``.
+
+    Returns:
+        The :class:`Fit`.
+
+    Raises:
+        ValueError: ``every`` below 1; a checkpoint that is a folder or a device, that cannot be read, or that
+            belongs to another problem: the value at its parameters is computed anew, and must be the one that
+            was stored.
+    """
+    check_counts(every=every)
+    log = _Log(trainer, None if checkpoint is None else checkpoint_file(checkpoint))
+    with small_networks(), _ctrl_c() as pressed:
+        log.open()
+        end, trouble = None, log.trouble(log.first, divergence)
+        with tqdm(desc=label, initial=log.steps, total=steps, disable=not watched()) as bar:
+            while not trouble and (end := trainer.end(log.values)) is None and not pressed():
+                row, trouble = _step(trainer, lambda value: log.trouble(value, divergence))
+                if not trouble:
+                    log.add(row, save=(log.steps + 1) % every == 0)
+                    bar.update()
+        if not trouble:
+            log.save()
+    if end is None:
+        trouble = trouble or "interrupted"
+        end = End(False, f"stopped at step {log.steps}: {trouble}; the last good parameters were kept")
+        warnings.warn(f"{label} {end.reason}", RuntimeWarning, stacklevel=3)
+    return log.fit(end)
+
+
+def _step(trainer: Trainer, trouble: Callable[[float], str]) -> tuple[Mapping[str, float], str]:
+    """One step, and what is wrong with it; all is as before the step then."""
+    good = [leaf.detach().clone() for leaf in trainer.leaves]
+    row: Mapping[str, float] = {}
+    why = "the step was broken off"
+    try:
+        row = trainer.step()
+        why = trouble(row["value"])
+    except (FloatingPointError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
+        why = str(error)
+    finally:
+        if why:
+            with torch.no_grad():
+                for leaf, value in zip(trainer.leaves, good, strict=True):
+                    leaf.copy_(value)
+    return row, why
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Take note of the first Ctrl-C; the second one raises KeyboardInterrupt."""
+    presses = 0
+
+    def note(number: int, frame: object) -> None:
+        nonlocal presses
+        presses += 1
+        if presses > 1:
+            raise KeyboardInterrupt
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False  # somebody else looks after it
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: presses > 0
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class _Log:
+    """The history of a run, and its checkpoint."""
+
+    def __init__(self, trainer: Trainer, path: Path | None) -> None:
+        self.trainer, self.path = trainer, path
+        self.first, self.best = math.nan, math.inf
+        self.columns: dict[str, list[float]] = {"seconds": [], "value": []}
+        self.saved = -1
+
+    @property
+    def values(self) -> list[float]:
+        return self.columns["value"]
+
+    @property
+    def steps(self) -> int:
+        return len(self.values)
+
+    def open(self) -> None:
+        """Begin, or go on from the checkpoint if there is one."""
+        stored = read_checkpoint(self.path) if self.path and self.path.exists() else None
+        if stored is None:
+            self.first = self.trainer.begin()
+        else:
+            self._resume(stored)
+        self.best = min([self.first, *self.values])
+        self.began = time.perf_counter() - (self.columns["seconds"] or [0.0])[-1]
+
+    def _resume(self, stored: dict[str, Any]) -> None:
+        here = dict(self.trainer.problem)
+        there = stored.get("problem", {})
+        if here != there:
+            changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+            got, expected = (
+                ", ".join(f"{name} {side.get(name)}" for name in changed) for side in (there, here)
+            )
+            raise ValueError(
+                f"checkpoint: {self.path} holds a run with {got}; expected {expected}; delete the file or "
+                "name another"
+            )
+        self.trainer.load(stored["trainer"])
+        self.first, self.columns = stored["first"], stored["columns"]
+        self.saved = self.steps
+        then, now = (self.values or [self.first])[-1], self.trainer.begin()
+        if not math.isclose(now, then, rel_tol=1e-6, abs_tol=1e-9 * abs(self.first)):
+            raise ValueError(
+                f"checkpoint: {self.path} was written at a value of {then:.12g}, but its parameters now give "
+                f"{now:.12g}; expected the same data, couplings and random generator as in the run that "
+                "wrote it; delete the file or name another"
+            )
+
+    def trouble(self, value: float, divergence: float) -> str:
+        """What is wrong with a value, or nothing."""
+        if not math.isfinite(value):
+            return f"the value is {value}"
+        if value - self.best > divergence * max(1.0, abs(self.first)):
+            return f"the value rose from {self.best:.3g} to {value:.3g}; try a smaller learning rate"
+        return ""
+
+    def add(self, row: Mapping[str, float], *, save: bool) -> None:
+        self.best = min(self.best, row["value"])
+        for name, value in {"seconds": time.perf_counter() - self.began, **row}.items():
+            self.columns.setdefault(name, []).append(value)
+        if save:
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint, unless it is there already."""
+        if self.path and self.saved != self.steps:
+            self.saved = self.steps
+            state = {"problem": dict(self.trainer.problem), "trainer": self.trainer.state()}
+            write_checkpoint(self.path, {**state, "first": self.first, "columns": self.columns})
+
+    def fit(self, end: End) -> Fit:
+        history = {name: np.array(column) for name, column in self.columns.items()}
+        history = {"step": np.arange(1.0, self.steps + 1), **history}
+        return Fit((self.values or [self.first])[-1], self.steps, *end, history)
+
+
+def checkpoint_file(path: str | Path) -> Path:
+    """The regular file that a path names, links followed; its folder is made.
+
+    Raises:
+        ValueError: a folder, a device, or a place where no file can be made.
+    """
+    file = Path(os.path.realpath(path))
+    if file.exists() and not file.is_file():
+        what = "a folder" if file.is_dir() else "no regular file"
+        raise ValueError(f"checkpoint: got {path}, which is {what}; expected the name of a file")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"checkpoint: got {path}, whose folder cannot be made ({error})") from error
+    return file
+
+
+HEAD = b"nnbook checkpoint 1\n"
+
+
+def write_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
+    """Write a file that :func:`read_checkpoint` can read.
+
+    It is written beside its place and renamed: a reader sees the old state or the new one, never a half.
+
+    Raises:
+        ValueError: no regular file, see :func:`checkpoint_file`.
+        TypeError: something that is neither a tensor, a number, a string, nor a list or dict of them.
+    """
+    file, buffer = checkpoint_file(path), io.BytesIO()
+    try:
+        torch.save(_plain(state), buffer)
+        _unpack(data := buffer.getvalue())
+    except Exception as error:
+        raise TypeError(
+            f"checkpoint: {path} could not be read back ({error}); expected tensors, numbers, strings, and "
+            "lists and dicts of them"
+        ) from error
+    part = file.with_name(file.name + ".part")
+    try:
+        with part.open("wb") as stream:
+            stream.write(HEAD + hashlib.sha256(data).digest() + data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read what :func:`write_checkpoint` wrote.
+
+    Raises:
+        ValueError: no file, one that something else wrote, or one that has changed since.
+    """
+    remedy = "delete the file or name another"
+    try:
+        content = Path(path).read_bytes()
+        digest, data = content[len(HEAD) : len(HEAD) + 32], content[len(HEAD) + 32 :]
+        if not content.startswith(HEAD):
+            raise ValueError("no checkpoint of nnbook")
+        if hashlib.sha256(data).digest() != digest:
+            raise ValueError("damaged: its checksum does not match")
+        return _unpack(data)
+    except Exception as error:
+        raise ValueError(f"checkpoint: {path} cannot be read ({error}); {remedy}") from error
+
+
+def _unpack(data: bytes) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return state
+
+
+def _plain(value: Any) -> Any:
+    """The same with Python's own numbers for NumPy's, which cannot be read back safely."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return type(value)({_plain(name): _plain(content) for name, content in value.items()})
+    return type(value)(_plain(v) for v in value) if isinstance(value, list | tuple) else value
