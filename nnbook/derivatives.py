@@ -1,11 +1,12 @@
-"""A network's values with its first and second derivatives, carried forwards through its layers."""
+"""A network's values with its derivatives, carried forwards through its layers: two, or one for kinks."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nnbook.arrays import seen
 from nnbook.networks import MLP
@@ -94,3 +95,36 @@ def slope(x: Tensor, u: Jet, *, along: int) -> Tensor:
     if not 0 <= along < len(u.slope):
         raise ValueError(f"along: got {along}, expected the number of an input, from 0 to {len(u.slope) - 1}")
     return u.slope[along]
+
+
+class WithSlope(nn.Module):
+    r"""A network of softplus or ReLU units with its gradient.
+
+    Its outputs are :math:`(u, \partial_1 u, \dots, \partial_d u)`.
+
+    Raises:
+        ValueError: other units, or more than one output.
+
+    >>> WithSlope(MLP(2, (3,), activation="relu"))(torch.zeros(5, 2)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, mlp: MLP) -> None:
+        super().__init__()
+        if mlp.activation not in ("softplus", "relu") or mlp.linear()[-1].out_features != 1:
+            raise ValueError(
+                f"mlp: got {mlp.activation} units and {mlp.linear()[-1].out_features} outputs, expected "
+                "softplus or relu, and one output; jet knows other units"
+            )
+        self.mlp = mlp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(n, d)`` to ``(n, 1 + d)``, by the chain rule from the input on."""
+        *hidden, last = self.mlp.linear()
+        slope = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        for layer in hidden:
+            z = layer(x)
+            relu = self.mlp.activation == "relu"
+            x, gate = (F.relu(z), (z > 0).to(z)) if relu else (F.softplus(z), torch.sigmoid(z))
+            slope = gate[..., None, :] * (slope @ layer.weight.mT)
+        return torch.cat([last(x), (slope @ last.weight.mT)[..., 0]], -1)

@@ -3,7 +3,7 @@ r"""Scherk's minimal surface, learned by a network in two ways, and the linear p
 The area and the curvature of Scherk's surface :math:`u = \log(\cos y / \cos x)` are known.
 :func:`fit_surface` is shown its height, :func:`minimal_surface` only its boundary.
 :mod:`nnbook.geometry.linear_pieces`, whose names are here too, turns the trained networks into surfaces of
-flat faces.
+flat faces, and :mod:`nnbook.particles` has the wave functions of the first sections.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, check_counts
+from nnbook.derivatives import WithSlope
+from nnbook.geometry.complexes import Complex, subdivide
 from nnbook.geometry.linear_pieces import (
     Regions,
-    WithSlope,
     check_positive,
     check_units,
     graph,
@@ -35,15 +37,22 @@ from nnbook.geometry.linear_pieces import (
     square,
     unrolled,
 )
-from nnbook.networks import MLP, flatten
-from nnbook.train.first_order import Fit
+from nnbook.geometry.solids import Solid, scene, turnable
+from nnbook.networks import MLP, assign, flatten
 from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise
+from nnbook.train.loop import Fit
 
 __all__ = [
+    "MLP",
+    "Complex",
+    "ConvexLoss",
     "Regions",
     "Scherk",
+    "Solid",
     "Surface",
+    "WithSlope",
+    "assign",
     "fit_surface",
     "gauss_points",
     "graph",
@@ -52,13 +61,17 @@ __all__ = [
     "layers_of",
     "linear_regions",
     "minimal_surface",
+    "minimise",
     "random_surface",
     "raster",
     "region_bound",
     "relu_copy",
+    "scene",
     "slopes",
     "softplus_gap",
     "square",
+    "subdivide",
+    "turnable",
     "unrolled",
 ]
 
@@ -157,6 +170,8 @@ def fit_surface(
     points: int = 16,
     steps: int = 100,
     tolerance: float = 1e-11,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
 ) -> Surface:
     """Fit a network to a given height by least squares on Gauss points (:mod:`nnbook.train.gauss_newton`).
 
@@ -169,6 +184,7 @@ def fit_surface(
         starts: number of random networks that start side by side.
         points: Gauss points along each axis.
         steps, tolerance: see :func:`nnbook.train.linear_method.minimise`.
+        dtype, device: of the network and of its training.
 
     Raises:
         ValueError: other units, ``starts`` or ``points`` below 1, a half-width that is not positive, a height
@@ -177,10 +193,10 @@ def fit_surface(
     >>> fit_surface(Scherk(1.0).height, 1.0, hidden=(4,), steps=20).misfit < 0.1
     True
     """
-    vectors, network = _draw(half_width, hidden, activation, seed, starts, points)
+    vectors, network = _draw(half_width, hidden, activation, seed, starts, points, dtype, device)
     x, weights = gauss_points(half_width, points)
     values = _values("height", height, x)
-    places, target, measure = map(torch.as_tensor, (x, values[:, None], weights))
+    places, target, measure = (torch.as_tensor(v).to(vectors) for v in (x, values[:, None], weights))
     loss = ConvexLoss(places, target, measure)
     fit = minimise(loss, network, starts=vectors, steps=steps, tolerance=tolerance, label="surface")
     grid = np.stack(np.meshgrid(*[np.linspace(-half_width, half_width, 101)] * 2), -1).reshape(-1, 2)
@@ -200,6 +216,8 @@ def minimal_surface(
     tolerance: float = 1e-8,
     penalty: float = 1e3,
     rounds: int = 3,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
 ) -> Surface:
     r"""Find the surface of least area from its boundary alone.
 
@@ -213,7 +231,8 @@ def minimal_surface(
         boundary: maps points ``(n, 2)`` to ``(n,)``; called on the boundary of the square only.
         penalty: b.
         rounds: how often the target is set; 1 for the plain penalty.
-        half_width, hidden, activation, seed, starts, points, steps, tolerance: see :func:`fit_surface`.
+        half_width, hidden, activation, seed, starts, points, steps, tolerance, dtype, device: see
+            :func:`fit_surface`.
 
     Raises:
         ValueError: as :func:`fit_surface`; a penalty that is not positive, ``rounds`` below 1.
@@ -223,14 +242,13 @@ def minimal_surface(
     True
     """
     check_positive("penalty", penalty)
-    if rounds < 1:
-        raise ValueError(f"rounds: got {rounds}, expected at least 1")
-    vectors, network = _draw(half_width, hidden, activation, seed, starts, points)
+    check_counts(rounds=rounds)
+    vectors, network = _draw(half_width, hidden, activation, seed, starts, points, dtype, device)
     model, edge = WithSlope(network), _edge(half_width, 2 * points)[0]
     target = wanted = _values("boundary", boundary, edge)
     begin: Tensor | None = vectors
     for _ in range(rounds):
-        problem = _area_problem(half_width, points, target, penalty)
+        problem = _area_problem(half_width, points, target, penalty, vectors)
         fit = minimise(problem, model, starts=begin, steps=steps, tolerance=tolerance, label="area")
         misfit = heights(network, edge) - wanted
         target, begin = target - misfit, None
@@ -261,14 +279,14 @@ def _edge(half_width: float, count: int) -> tuple[Array, Array]:
     return np.concatenate(sides), np.tile(weights, 4)
 
 
-def _area_problem(half_width: float, points: int, target: Array, penalty: float) -> ConvexLoss:
+def _area_problem(half_width: float, points: int, target: Array, penalty: float, like: Tensor) -> ConvexLoss:
     """Each point has data (a, b, g): the density is a sqrt(1 + u_x^2 + u_y^2) + b (u - g)^2 / 2."""
     inside, weights = gauss_points(half_width, points)
     edge, lengths = _edge(half_width, 2 * points)
     data = np.zeros((len(inside) + len(edge), 3))
     data[: len(inside), 0], data[len(inside) :, 1], data[len(inside) :, 2] = 1.0, penalty, target
     arrays = np.concatenate([inside, edge]), data, np.concatenate([weights, lengths])
-    places, known, measure = map(torch.as_tensor, arrays)
+    places, known, measure = (torch.as_tensor(v).to(like) for v in arrays)
     return ConvexLoss(places, known, measure, _area_density)
 
 
@@ -278,23 +296,35 @@ def _area_density(output: Tensor, data: Tensor) -> Tensor:
 
 
 def _draw(
-    half_width: float, hidden: Sequence[int], activation: str, seed: int, starts: int, points: int
+    half_width: float,
+    hidden: Sequence[int],
+    activation: str,
+    seed: int,
+    starts: int,
+    points: int,
+    dtype: torch.dtype,
+    device: torch.device | str,
 ) -> tuple[Tensor, MLP]:
     """Random networks whose first layer bends somewhere in the square: all as vectors, and the first."""
     check_positive("half_width", half_width)
-    for name, count in (("starts", starts), ("points", points)):
-        if count < 1:
-            raise ValueError(f"{name}: got {count}, expected at least 1")
+    check_counts(starts=starts, points=points)
+    draw = partial(random_surface, half_width, hidden, activation, dtype=dtype, device=device)
     generator = torch.Generator().manual_seed(seed)
-    networks = [random_surface(half_width, hidden, activation, generator) for _ in range(starts)]
+    networks = [draw(generator) for _ in range(starts)]
     return torch.stack([flatten(net) for net in networks]), networks[0]
 
 
 def random_surface(
-    half_width: float, hidden: Sequence[int], activation: str, generator: torch.Generator
+    half_width: float,
+    hidden: Sequence[int],
+    activation: str,
+    generator: torch.Generator,
+    *,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
 ) -> MLP:
     """An untrained network of two coordinates; each unit of its first layer bends inside the square."""
-    network = MLP(2, hidden, activation=activation, generator=generator, dtype=torch.float64)
+    network = MLP(2, hidden, activation=activation, generator=generator, dtype=dtype, device=device)
     check_units(network, ("softplus", "relu"))
     bends = torch.rand(hidden[0], 2, generator=generator, dtype=torch.float64)
     network.place_kinks(half_width * (2 * bends - 1), scale=half_width, generator=generator)

@@ -8,6 +8,7 @@ line. The same cuts serve planes through the origin, where a vertex stands for a
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -47,11 +48,14 @@ class Complex:
         shape = np.shape(self.vertices)
         if len(shape) != 2 or shape[1] not in (2, 3):
             raise ValueError(f"vertices: got shape {shape}, expected (vertices, 2) or (vertices, 3)")
-        for face in self.faces:
-            if len(face) < 3 or min(face) < 0 or max(face) >= len(self.vertices):
-                raise ValueError(
-                    f"faces: got {face}, expected at least three rows of the {len(self.vertices)} vertices"
-                )
+        short = min(map(len, self.faces), default=3) < 3
+        corners = np.fromiter(itertools.chain.from_iterable(self.faces), dtype=int)
+        if short or (len(corners) and not 0 <= corners.min() <= corners.max() < len(self.vertices)):
+            allowed = range(len(self.vertices))
+            wrong = next(f for f in self.faces if len(f) < 3 or not set(f) <= set(allowed))
+            raise ValueError(
+                f"faces: got {wrong}, expected at least three rows of the {len(allowed)} vertices"
+            )
 
     def __repr__(self) -> str:
         return f"Complex(V = {len(self.vertices)}, E = {len(self.edges)}, F = {len(self.faces)})"
@@ -143,25 +147,27 @@ def subdivide(
 
 def _cut(cells: Complex, values: Array, directions: bool) -> Complex:
     """The cells cut along the zero of a function that is linear on each, given at the vertices."""
-    signs = list(np.sign(values).astype(int))
-    points = [cells.vertices]
-    crossing: dict[tuple[int, int], int] = {}
-    for i, j in cells.sides:
-        if signs[i] * signs[j] < 0:
-            crossing[i, j] = len(signs)
-            point = (values[j] * cells.vertices[i] - values[i] * cells.vertices[j]) / (values[j] - values[i])
-            points.append((point / np.linalg.norm(point) if directions else point)[None])
-            signs.append(0)
+    signs: list[int] = np.sign(values).astype(int).tolist()
+    crossing: dict[tuple[int, int], int] = {}  # the new vertex on each edge that is cut
     faces: list[Loop] = []
     for face in cells.faces:
-        here = {signs[v] for v in face}
-        if not {-1, 1} <= here:
+        here = [signs[v] for v in face]
+        if 1 not in here or -1 not in here:
             faces.append(face)
             continue
-        loop = [v for a, edge in zip(face, _around(face), strict=True) for v in (a, crossing.get(edge, -1))]
-        loop = [v for v in loop if v >= 0]
+        loop: list[int] = []
+        for a, edge in zip(face, _around(face), strict=True):
+            loop.append(a)
+            if signs[edge[0]] * signs[edge[1]] < 0:
+                loop.append(crossing.setdefault(edge, len(signs)))
+                signs += [0] * (loop[-1] == len(signs))
         faces += [tuple(v for v in loop if side * signs[v] >= 0) for side in (1, -1)]
-    return Complex(np.concatenate(points), tuple(faces))
+    i, j = np.array(list(crossing), dtype=int).reshape(-1, 2).T
+    fresh = values[j, None] * cells.vertices[i] - values[i, None] * cells.vertices[j]
+    fresh /= (values[j] - values[i])[:, None]
+    if directions:
+        fresh /= np.linalg.norm(fresh, axis=1, keepdims=True)
+    return Complex(np.concatenate([cells.vertices, fresh]), tuple(faces))
 
 
 def _around(face: Loop) -> list[tuple[int, int]]:

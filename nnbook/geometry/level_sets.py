@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,10 +20,8 @@ from scipy.linalg import qr
 
 from nnbook.arrays import Array
 from nnbook.geometry.complexes import Complex, Loop, subdivide
+from nnbook.geometry.network import PolytopeNet
 from nnbook.geometry.point_groups import PointGroup, point_group
-
-if TYPE_CHECKING:
-    from nnbook.polytopes import PolytopeNet
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +32,6 @@ class Polytope:
         vertices: ``(V, dim)``, in two dimensions in order round the origin.
         facets: the vertices of each: pairs for a polygon, for a polyhedron loops as seen from outside.
 
-    >>> from nnbook.polytopes import PolytopeNet
     >>> polytope(PolytopeNet(3, (3,), (1.0,)))
     Polyhedron: V = 6, E = 12, F = 8, symmetry Ci of order 2
     """
@@ -161,9 +157,7 @@ def polytope(net: PolytopeNet, *, tolerance: float = 1e-6) -> Polytope:
         ValueError: another dimension, a power other than one, a first layer whose rows do not span the space.
     """
     if any(p != 1 for p in net.powers):
-        raise ValueError(
-            f"net: got powers {net.powers}, expected all one; nnbook.polytopes.mesh draws the others"
-        )
+        raise ValueError(f"net: got powers {net.powers}, expected all one; mesh draws the others")
     cells = sectors(net, tolerance=tolerance) if net.dim == 2 else cones(net, tolerance=tolerance)
     rays = cells if isinstance(cells, np.ndarray) else cells.vertices
     vertices = rays / _values(net, rays)[:, None]
@@ -194,12 +188,15 @@ def mesh(net: PolytopeNet, *, refine: int = 3) -> Complex:
     return Complex(rays * radius[:, None], tuple(tuple(int(v) for v in face) for face in fine.faces))
 
 
-def cones(net: PolytopeNet, *, layers: int | None = None, tolerance: float = 1e-9) -> Complex:
+def cones(
+    net: PolytopeNet, *, layers: int | None = None, half: bool = False, tolerance: float = 1e-9
+) -> Complex:
     """The cones in three dimensions on which a network with powers one is linear, as spherical polygons.
 
     Args:
         net: the network.
         layers: cut by so many layers only.
+        half: leave out the opposite of each cone, where f is the same.
         tolerance: see :func:`~nnbook.geometry.complexes.subdivide`.
     """
     if net.dim != 3:
@@ -207,10 +204,9 @@ def cones(net: PolytopeNet, *, layers: int | None = None, tolerance: float = 1e-
     axes = _dual_basis(net)
     signs = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
     top = [(k, (k + 1) % 4, 4) for k in range(4)]
-    octants = top + [(b, a, 5) for a, b, _ in top]
-    start = Complex(_unit(signs @ axes.T), tuple(octants))
-    if np.linalg.det(axes) < 0:
-        start = Complex(start.vertices, tuple(face[::-1] for face in octants))
+    octants = top if half else top + [(b, a, 5) for a, b, _ in top]
+    turn = -1 if np.linalg.det(axes) < 0 else 1
+    start = Complex(_unit(signs @ axes.T), tuple(face[::turn] for face in octants))
     return subdivide(start, net.layers()[:layers], directions=True, tolerance=tolerance)
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,9 +20,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnbook.arrays import Array
+from nnbook.derivatives import WithSlope
 from nnbook.geometry.complexes import Complex, Layer, subdivide
-from nnbook.lattice_qm import WaveFunction
-from nnbook.networks import MLP
+from nnbook.networks import MLP, assign
+
+
+@runtime_checkable
+class Wave(Protocol):
+    """A network that ends in softplus: s(a), or, signed, s(a) - s(b), with a and b the outputs of ``mlp``.
+
+    :class:`nnbook.lattice_qm.WaveFunction` is one.
+    """
+
+    mlp: MLP
+    signed: bool
 
 
 def square(half_width: float) -> Complex:
@@ -59,13 +71,13 @@ def graph(network: MLP, cells: Complex) -> Complex:
 
 
 @torch.no_grad()
-def unrolled(network: MLP | WaveFunction, *, sharpness: float = 1.0, activation: str = "softplus") -> MLP:
+def unrolled(network: MLP | Wave, *, sharpness: float = 1.0, activation: str = "softplus") -> MLP:
     r"""The network as one MLP with softplus of another sharpness, or with ReLU, in all its units.
 
     A softplus of sharpness :math:`\beta` is :math:`s(\beta z)/\beta`; it tends to :math:`\max(0, z)`. In a
     whole network the factors cancel but for the first weights and the hidden biases, which grow by
-    :math:`\beta`, and the last weights, which shrink. The softplus on the output of a
-    :class:`~nnbook.lattice_qm.WaveFunction` becomes one more hidden layer.
+    :math:`\beta`, and the last weights, which shrink. The softplus on the output of a :class:`Wave` becomes
+    one more hidden layer.
 
     Raises:
         ValueError: units other than softplus or ReLU, a sharpness that is not a positive number.
@@ -75,23 +87,23 @@ def unrolled(network: MLP | WaveFunction, *, sharpness: float = 1.0, activation:
     True
     """
     check_positive("sharpness", sharpness)
-    mlp = network.mlp if isinstance(network, WaveFunction) else network
+    mlp = network.mlp if isinstance(network, Wave) else network
     check_units(mlp, ("softplus", "relu"))
-    *inner, last = [(layer.weight.detach(), layer.bias.detach()) for layer in mlp.linear()]
-    if isinstance(network, WaveFunction):
-        signs = torch.tensor([[1.0, -1.0][: len(last[1])]]).to(last[0])
-        inner, last = [*inner, last], (signs, signs.new_zeros(1))
-    scaled = [(w * (sharpness if k == 0 else 1.0), b * sharpness) for k, (w, b) in enumerate(inner)]
-    copy = MLP(inner[0][0].shape[1], [len(b) for _, b in inner], len(last[1]), activation=activation)
-    for layer, (w, b) in zip(copy.linear(), [*scaled, (last[0] / sharpness, last[1])], strict=True):
-        layer.weight, layer.bias = nn.Parameter(w.clone()), nn.Parameter(b.clone())
+    layers: list[tuple[Tensor, Tensor]] = [(layer.weight, layer.bias) for layer in mlp.linear()]
+    if isinstance(network, Wave):
+        signs = layers[0][0].new_tensor([[1.0, -1.0] if network.signed else [1.0]])
+        layers.append((signs, signs.new_zeros(1)))
+    (first, bias), *inner, (last, end) = layers
+    scaled = [(first * sharpness, bias * sharpness), *((w, b * sharpness) for w, b in inner)]
+    copy = MLP(first.shape[1], [len(b) for _, b in scaled], len(end), activation=activation).to(first)
+    assign(copy, torch.cat([p.flatten() for pair in (*scaled, (last / sharpness, end)) for p in pair]))
     return copy
 
 
-def relu_copy(network: MLP | WaveFunction) -> MLP:
+def relu_copy(network: MLP | Wave) -> MLP:
     """The network with each softplus replaced by ReLU; see :func:`unrolled`.
 
-    >>> relu_copy(WaveFunction((4,))).activation
+    >>> relu_copy(MLP(2, (4,))).activation
     'relu'
     """
     return unrolled(network, activation="relu")
@@ -267,31 +279,6 @@ def softplus_gap(network: MLP) -> float:
     for layer in more:
         gap = layer.weight.detach().abs() @ gap + math.log(2)
     return float((last.weight.detach().abs() @ gap).max())
-
-
-class WithSlope(nn.Module):
-    r"""A network of two coordinates with its gradient: outputs :math:`(u, u_x, u_y)`, ``(n, 3)``.
-
-    Raises:
-        ValueError: units other than softplus or ReLU, or other than two inputs and one output.
-    """
-
-    def __init__(self, mlp: MLP) -> None:
-        super().__init__()
-        check_units(mlp, ("softplus", "relu"))
-        check_plane(mlp)
-        self.mlp = mlp
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(n, 2)`` to ``(n, 3)``, by the chain rule from the input on."""
-        *hidden, last = self.mlp.linear()
-        slope = torch.eye(2, dtype=x.dtype, device=x.device)
-        for layer in hidden:
-            z = layer(x)
-            relu = self.mlp.activation == "relu"
-            x, gate = (F.relu(z), (z > 0).to(z)) if relu else (F.softplus(z), torch.sigmoid(z))
-            slope = gate[..., None, :] * (slope @ layer.weight.mT)
-        return torch.cat([last(x), (slope @ last.weight.mT)[..., 0]], -1)
 
 
 def heights(network: MLP, points: Array) -> Array:

@@ -17,55 +17,19 @@ the second is the arc-cosine kernel of first order :cite:p:`cho2009` for absolut
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from copy import deepcopy
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.optimize import OptimizeResult, minimize, root
 from scipy.special import gamma, hyp2f1
-from scipy.stats import norm, qmc
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from nnbook.arrays import Array
 from nnbook.geometry.level_sets import cones, sectors
+from nnbook.geometry.network import PolytopeNet
 from nnbook.networks import as_function, assign, flatten
-from nnbook.runtime import watched
-from nnbook.train.first_order import Fit
-
-if TYPE_CHECKING:
-    from nnbook.polytopes import PolytopeNet
-
-Objective = Callable[[Array], tuple[float, Array]]
-
-
-def random_points(count: int, dim: int, *, generator: torch.Generator | None = None) -> Tensor:
-    """Independent uniform points on the unit sphere, ``(count, dim)``."""
-    return torch.nn.functional.normalize(
-        torch.randn(count, dim, generator=generator, dtype=torch.float64), dim=1
-    )
-
-
-def even_points(count: int, dim: int) -> Tensor:
-    """Evenly spread points of the unit sphere, ``(count, dim)``: equal angles, golden spiral, or Sobol.
-
-    >>> bool(even_points(100, 3).mean(0).norm() < 1e-2)
-    True
-    """
-    if dim == 2:
-        angle = 2 * np.pi * (np.arange(count) + 0.5) / count
-        points = np.stack([np.cos(angle), np.sin(angle)], 1)
-    elif dim == 3:
-        z = 1 - (2 * np.arange(count) + 1) / count
-        turn, rho = np.pi * (1 + 5**0.5) * np.arange(count), np.sqrt(1 - z**2)
-        points = np.stack([rho * np.cos(turn), rho * np.sin(turn), z], 1)
-    else:
-        sobol = qmc.Sobol(dim, rng=0).random_base2((count - 1).bit_length())[:count]
-        points = norm.ppf(sobol.clip(1e-9, 1 - 1e-9))
-    return torch.nn.functional.normalize(torch.as_tensor(points), dim=1)
+from nnbook.train.quasi_newton import Objective
 
 
 def polygon_loss(units: int) -> float:
@@ -103,38 +67,41 @@ def facet_bound(facets: int) -> float:
     return 1 / (3 * (facets - 1) ** 2 + 1)
 
 
-def kernel_loss(weights: Array, power: float) -> tuple[float, Array]:
-    r"""The loss of one layer on the whole sphere, and its gradient.
+def kernel_loss(weights: Array, power: float) -> tuple[Array, Array]:
+    r"""The loss of one layer on the whole sphere, and its gradient; of one network, or of many.
 
     .. math:: L = 1 - 2m \sum_k |w_k|^p + c \sum_{kl} |w_k|^p |w_l|^p F(\cos^2\theta_{kl})
 
     Args:
-        weights: w, ``(n, dim)``.
+        weights: w, ``(..., n, dim)``.
         power: p > 0.
 
     Returns:
-        the loss, and its derivative by the weights ``(n, dim)``.
+        the loss ``(...)``, and its derivative by the weights ``(..., n, dim)``.
     """
-    dim = weights.shape[1]
+    n, dim = weights.shape[-2:]
     m = gamma((power + 1) / 2) * gamma(dim / 2) / (np.sqrt(np.pi) * gamma((dim + power) / 2))
     c = gamma((power + 1) / 2) ** 2 * gamma(dim / 2) / (np.pi * gamma(dim / 2 + power))
-    length = np.linalg.norm(weights, axis=1)
-    unit = weights / length[:, None]
-    cosine = np.clip(unit @ unit.T, -1.0, 1.0)
-    np.fill_diagonal(cosine, 1.0)
-    kernel = hyp2f1(-power / 2, -power / 2, 0.5, cosine**2)
-    off = cosine * (1 - np.eye(len(weights)))  # on the diagonal the angle is fixed
-    slope = power**2 * off * hyp2f1(1 - power / 2, 1 - power / 2, 1.5, np.minimum(off**2, 1 - 1e-12))
+    length = np.linalg.norm(weights, axis=-1, keepdims=True)
+    unit = weights / length
+    cosine = np.where(np.eye(n), 1.0, np.clip(unit @ unit.swapaxes(-1, -2), -1.0, 1.0))
+    off = cosine * (1 - np.eye(n))  # on the diagonal the angle is fixed
+    if power == 1:
+        kernel = np.sqrt(1 - cosine**2) + cosine * np.arcsin(cosine)
+        slope = np.arcsin(off)
+    else:
+        kernel = hyp2f1(-power / 2, -power / 2, 0.5, cosine**2)
+        slope = power**2 * off * hyp2f1(1 - power / 2, 1 - power / 2, 1.5, np.minimum(off**2, 1 - 1e-12))
     size = length**power
-    loss = 1 - 2 * m * size.sum() + c * size @ kernel @ size
-    radial = (2 * c * (kernel @ size) - 2 * m) * power * size / length
-    turning = 2 * c * (size / length)[:, None] * (slope * size)
-    gradient = radial[:, None] * unit + turning @ unit - (turning * cosine).sum(1, keepdims=True) * unit
-    return float(loss), gradient
+    felt = c * kernel @ size - m
+    loss: Array = 1 + (size * (felt - m)).sum((-2, -1))
+    turning = 2 * c * size / length * slope * size.swapaxes(-1, -2)
+    radial = 2 * power * felt * size / length - (turning * cosine).sum(-1, keepdims=True)
+    return loss, radial * unit + turning @ unit
 
 
 def sample_loss(net: PolytopeNet, points: Tensor, weights: Tensor | None = None) -> Objective:
-    """The mean of (f - 1)^2 over points and its gradient, as a function of the parameters.
+    """The mean of (f - 1)^2 over points and its gradient, as a function of parameters ``(batch, k)``.
 
     Args:
         net: gives the type; its own parameters are neither read nor changed.
@@ -144,14 +111,12 @@ def sample_loss(net: PolytopeNet, points: Tensor, weights: Tensor | None = None)
     function = as_function(net)
     share = torch.full_like(points[:, 0], 1 / len(points)) if weights is None else weights
 
-    def loss(vector: Array) -> tuple[float, Array]:
-        params = torch.as_tensor(vector).to(points).requires_grad_()
-        value = share @ (function(params, points) - 1).square()
-        value.backward()
-        gradient: Array = params.grad.double().cpu().numpy()  # type: ignore[union-attr]
-        return value.item(), gradient
+    def one(vector: Tensor) -> tuple[Tensor, Tensor]:
+        vector = vector.detach().requires_grad_()
+        value = share @ (function(vector, points) - 1).square()
+        return value.detach(), torch.autograd.grad(value, vector)[0]
 
-    return loss
+    return lambda params: _stacked(map(one, params))
 
 
 def sphere_loss(net: PolytopeNet, *, order: int = 10) -> Objective | None:
@@ -165,67 +130,66 @@ def sphere_loss(net: PolytopeNet, *, order: int = 10) -> Objective | None:
         order: Gauss points in each direction of a cone.
 
     Returns:
-        A function of the parameters; None for several layers with other powers or in more dimensions.
+        A function of parameters ``(batch, k)``, which gives losses ``(batch,)`` and gradients ``(batch, k)``;
+        None for several layers with other powers or in more dimensions.
     """
 
-    def kernel(vector: Array) -> tuple[float, Array]:
-        value, gradient = kernel_loss(vector.reshape(-1, net.dim), net.powers[0])
-        return value, gradient.ravel()
+    def kernel(params: Tensor) -> tuple[Tensor, Tensor]:
+        weights = params.detach().double().cpu().numpy().reshape(len(params), -1, net.dim)
+        value, gradient = (torch.as_tensor(v).to(params) for v in kernel_loss(weights, net.powers[0]))
+        return value, gradient.flatten(1)
 
     shadow = deepcopy(net)
 
-    def gauss(vector: Array) -> tuple[float, Array]:
+    def one(vector: Tensor) -> tuple[Tensor, Tensor]:
         # the cones move with the parameters, but f is continuous: their borders add nothing to the gradient
-        assign(shadow, torch.as_tensor(vector).to(flatten(net)))
+        assign(shadow, vector)
         points, weights = (_arcs if net.dim == 2 else _triangles)(shadow, order)
-        places, share = (torch.as_tensor(v).to(flatten(net)) for v in (points, weights / weights.sum()))
-        return sample_loss(net, places, share)(vector)
+        places, share = (torch.as_tensor(v).to(vector) for v in (points, weights / weights.sum()))
+        value, gradient = sample_loss(net, places, share)(vector[None])
+        return value[0], gradient[0]
 
     if len(net.widths) == 1:
         return kernel
-    return gauss if net.dim <= 3 and all(p == 1 for p in net.powers) else None
+    exact = net.dim <= 3 and all(p == 1 for p in net.powers)
+    return (lambda params: _stacked(map(one, params))) if exact else None
+
+
+def _stacked(results: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    values, gradients = zip(*results, strict=True)
+    return torch.stack(values), torch.stack(gradients)
 
 
 def exact_loss(net: PolytopeNet) -> float | None:
     """The value of :func:`~nnbook.geometry.sphere.sphere_loss` for the network's own parameters."""
     loss = sphere_loss(net)
-    return None if loss is None else loss(flatten(net).double().cpu().numpy())[0]
+    return None if loss is None else float(loss(flatten(net)[None])[0])
 
 
-def descend(loss: Objective, starts: Array, *, steps: int, tolerance: float) -> tuple[Fit, OptimizeResult]:
-    """Minimise a loss by SciPy's BFGS from each of several starts.
-
-    Args:
-        loss: maps parameters ``(k,)`` to the loss and its gradient ``(k,)``.
-        starts: ``(starts, k)``.
-        steps: at most so many from each start.
-        tolerance: a start has converged when no component of the gradient is larger.
-
-    Returns:
-        How it went, with the loss of each start as ``history["value"]``, and SciPy's result for the best.
-    """
-    began, rows = time.perf_counter(), []
-    options = {"maxiter": steps, "gtol": tolerance}
-    best: OptimizeResult = None
-    for start in tqdm(starts, desc="starts", disable=not watched()):
-        found = minimize(loss, start, jac=True, method="BFGS", options=options)
-        best = found if best is None or found.fun < best.fun or np.isnan(best.fun) else best
-        rows.append((time.perf_counter() - began, float(found.fun)))
-    slope = float(np.abs(best.jac).max())
-    seconds, values = np.array(rows).T
-    history = {"step": np.arange(len(rows), dtype=float), "seconds": seconds, "value": values}
-    reason = f"best of {len(rows)} starts, slope {slope:.0e} left"
-    return Fit(float(best.fun), int(best.nit), slope <= 10 * tolerance, reason, history), best
-
-
-def polish(loss: Objective, vector: Array) -> Array:
-    """Parameters near ``vector`` where the gradient vanishes to rounding, by MINPACK's Levenberg-Marquardt.
+def polish(loss: Objective, vector: Tensor, *, steps: int = 8, step: float = 1e-5) -> Tensor:
+    """Parameters near ``vector`` where the gradient vanishes to rounding, by Newton steps with one Hessian.
 
     BFGS stops when the loss no longer changes in its 16 digits; the parameters then have 7. With more of
-    them, planes that share a vertex by symmetry do so in the numbers too.
+    them, planes that share a vertex by symmetry do so in the numbers too. Directions that cost nothing, such
+    as a rotation, are left alone.
+
+    Args:
+        loss: see :func:`sphere_loss`.
+        vector: ``(k,)``.
+        steps: at most so many.
+        step: of the central differences that make the Hessian.
     """
-    found: Array = root(lambda v: loss(v)[1], vector, method="lm", tol=1e-15).x
-    return found if loss(found)[0] < loss(vector)[0] + 1e-12 else vector
+    shifts = step * torch.eye(len(vector)).to(vector)
+    ahead, behind = loss(torch.cat([vector + shifts, vector - shifts]))[1].chunk(2)
+    hessian = (ahead - behind) / (2 * step)
+    inverse = torch.linalg.pinv((hessian + hessian.mT) / 2, rtol=1e-6, hermitian=True)
+    best, slope, ceiling = vector, torch.inf, float(loss(vector[None])[0]) + 1e-12
+    for _ in range(steps):
+        value, gradient = (result[0] for result in loss(vector[None]))
+        if not (gradient.norm() < slope and value < ceiling):
+            break
+        best, slope, vector = vector, float(gradient.norm()), vector - inverse @ gradient
+    return best
 
 
 def _arcs(net: PolytopeNet, order: int) -> tuple[Array, Array]:
@@ -239,8 +203,8 @@ def _arcs(net: PolytopeNet, order: int) -> tuple[Array, Array]:
 
 
 def _triangles(net: PolytopeNet, order: int) -> tuple[Array, Array]:
-    """Points on the sphere and their weights, Gauss points on the spherical triangles of all cones."""
-    cells = cones(net)
+    """Points on half the sphere and their weights, Gauss points on the spherical triangles of all cones."""
+    cells = cones(net, half=True)
     a, b, c = _small(cells.vertices[cells.triangles]).transpose(1, 0, 2)
     node, weight = np.polynomial.legendre.leggauss(order)
     node, weight = (node + 1) / 2, weight / 2

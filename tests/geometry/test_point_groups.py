@@ -131,24 +131,14 @@ def test_elements_are_a_group_that_maps_the_points_to_themselves(name):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seeds, st.sampled_from(sorted(POINTS)))
-def test_answer_does_not_depend_on_rotation_order_or_noise(seed, name):
+@given(seeds, st.sampled_from(sorted(POINTS)), st.sampled_from([1e-6, 1.0, 1e6]))
+def test_answer_does_not_depend_on_rotation_order_scale_or_noise(seed, name, scale):
     points, symbol, order = POINTS[name]
     rng = np.random.default_rng(seed)
     turned = points @ ortho_group.rvs(points.shape[1], random_state=rng)
     half = turned[[k for k, x in enumerate(turned) if tuple(x) > tuple(-x)]]
     half = half + 1e-7 * rng.standard_normal(half.shape)
-    group = point_group(rng.permutation(opposite(half)))
-    assert (group.name, group.order) == (symbol, order)
-
-
-@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1e3, 1e6])
-@pytest.mark.parametrize("name", ["cube", "icosahedron", "rectangle"])
-def test_answer_does_not_depend_on_the_scale(name, scale):
-    points, symbol, order = POINTS[name]
-    noise = 1e-7 * np.random.default_rng(1).standard_normal(points.shape)
-    half = (points + noise)[[k for k, x in enumerate(points) if tuple(x) > tuple(-x)]]
-    group = point_group(scale * opposite(half))
+    group = point_group(scale * rng.permutation(opposite(half)))
     assert (group.name, group.order) == (symbol, order)
 
 
@@ -157,32 +147,7 @@ def test_tolerance_decides_about_a_box_that_is_nearly_a_cube(tolerance, name):
     assert point_group(signs(1, 1.01, 1.02), tolerance=tolerance).name == name
 
 
-def test_a_point_given_twice_counts_once():
+def test_points_given_twice_whole_numbers_and_the_origin_change_nothing():
     cube = POINTS["cube"][0]
-    assert repr(point_group(np.concatenate([cube, cube + 1e-9]))) == "Oh of order 48"
-
-
-@pytest.mark.parametrize("name", ["cube", "square"])
-def test_integers_are_points(name):
-    points, symbol, order = POINTS[name]
-    assert repr(point_group(points.astype(int))) == f"{symbol} of order {order}"
-
-
-def test_points_at_the_origin_change_nothing():
-    points = np.concatenate([POINTS["cube"][0], np.zeros((1, 3))])
-    assert point_group(points).name == "Oh"
-
-
-@pytest.mark.parametrize(
-    ("points", "message"),
-    [
-        (np.eye(3), "points: got points without opposites, expected -x for each x"),
-        (signs(1, 1, 1)[1:], "points: got points without opposites"),
-        (opposite(ring(3)), "points: got points in a plane or on a line, expected them to span the space"),
-        (opposite(np.array([[1.0, 2, 3]])), "points: got points in a plane or on a line"),
-        (opposite(np.array([[1.0, 2]])), "points: got points in a plane or on a line"),
-    ],
-)
-def test_bad_input(points, message):
-    with pytest.raises(ValueError, match=message):
-        point_group(points)
+    for points in (np.concatenate([cube, cube + 1e-9]), cube.astype(int), np.append(cube, [[0, 0, 0]], 0)):
+        assert repr(point_group(points)) == "Oh of order 48"

@@ -63,21 +63,12 @@ def test_edges_can_be_chosen(edges, count):
     assert len(column(Solid(CUBE, edges=edges).traces()[1], "xyz")) == 3 * count
 
 
-def test_faces_have_one_colour():
+def test_a_solid_has_one_colour_or_one_a_face():
     mesh, line = Solid(CUBE, "teal", opacity=0.4, name="a cube").traces()
     assert (mesh.color, mesh.opacity, mesh.name) == ("teal", 0.4, "a cube")
-    assert mesh.intensity is None
-    assert mesh.flatshading
-    assert line.hoverinfo == "skip"
-
-
-def test_default_colour_is_one_of_the_book():
+    assert (mesh.intensity, mesh.flatshading, line.hoverinfo) == (None, True, "skip")
     assert Solid(CUBE).traces()[0].color in show.COLOURS
-
-
-def test_each_face_can_have_its_colour():
-    names = ("red", "green", "blue", "white", "black")
-    mesh = Solid(PYRAMID, names).traces()[0]
+    mesh = Solid(PYRAMID, ("red", "green", "blue", "white", "black")).traces()[0]
     assert list(mesh.facecolor) == ["red", "green", "blue", "white", "black", "black"]  # the base is a square
 
 
@@ -109,7 +100,9 @@ def test_figure_is_strict_json_and_does_not_depend_on_last_digits():
 
 
 def test_figure_holds_all_solids_in_one_scene():
-    figure = turnable([Solid(CUBE, name="cube"), Solid(PYRAMID, name="pyramid")], title="two", height=300)
+    solids = [Solid(CUBE, name="cube"), Solid(PYRAMID, name="pyramid")]
+    figure = turnable(solids, title="two", height=300, eye=(1, 2, 3))
+    assert tuple(figure.layout.scene.camera.eye[k] for k in "xyz") == (1, 2, 3)
     assert [trace.name for trace in figure.data if trace.type == "mesh3d"] == ["cube", "pyramid"]
     assert len(figure.data) == 4
     assert (figure.layout.title.text, figure.layout.height) == ("two", 300)
@@ -133,14 +126,6 @@ def test_reach_fixes_the_box_and_its_scale(reach, sizes):
     assert tuple(layout.aspectratio[k] for k in "xyz") == sizes
 
 
-def test_camera_begins_where_it_is_told():
-    assert tuple(turnable([Solid(CUBE)], eye=(1, 2, 3)).layout.scene.camera.eye[k] for k in "xyz") == (
-        1,
-        2,
-        3,
-    )
-
-
 def test_slider_draws_solids_and_keeps_the_view():
     grow = lambda size: [Solid(Complex(size * CORNERS, CUBE.faces))]  # noqa: E731
     moving = slider(grow, [1.0, 2.0, 3.0], name="size", scene=scene(reach=3))
@@ -150,8 +135,3 @@ def test_slider_draws_solids_and_keeps_the_view():
     assert moving.figure.layout.scene.uirevision == scene()["uirevision"] != ""
     assert moving.figure.layout.scene.xaxis.range == (-3, 3)
     json.loads(moving.figure.to_json(), parse_constant=pytest.fail)
-
-
-def test_flat_complex_is_refused():
-    with pytest.raises(ValueError, match="complex: got vertices of two coordinates, expected three; add a"):
-        Solid(Complex(CORNERS[:, :2], CUBE.faces))

@@ -1,7 +1,6 @@
 """The mean of (f - 1)^2 on the sphere against closed forms, quadrature, large samples and differences."""
 
 import itertools
-import warnings
 
 import numpy as np
 import pytest
@@ -10,21 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-import nnbook
+from nnbook.geometry.level_sets import polytope
+from nnbook.geometry.network import PolytopeNet, random_points
 from nnbook.geometry.sphere import (
-    descend,
-    even_points,
     exact_loss,
     facet_bound,
     kernel_loss,
     polish,
     polygon_loss,
-    random_points,
     sample_loss,
     sphere_loss,
 )
 from nnbook.networks import assign, flatten
-from nnbook.polytopes import PolytopeNet, polytope
 
 seeds = st.integers(0, 2**32 - 1)
 POLYGONS = [
@@ -35,11 +31,6 @@ POLYGONS = [
     (6, 1.057565e-4, 0.261772),
     (7, 5.688885e-5, 0.224387),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _as_in_a_chapter():
-    nnbook.start(seed=1, device="cpu", quiet=True)
 
 
 def generator(seed=1):
@@ -73,9 +64,9 @@ def added(dim, widths, seed):
 
 
 def differences(loss, x, step=1e-5):
-    """The gradient by central differences."""
-    steps = step * np.eye(x.size).reshape(x.size, *x.shape)
-    return np.array([(loss(x + s) - loss(x - s)) / (2 * step) for s in steps]).reshape(x.shape)
+    """The gradient of a loss of many parameter vectors by central differences."""
+    steps = step * torch.eye(len(x), dtype=x.dtype)
+    return ((loss(x + steps)[0] - loss(x - steps)[0]) / (2 * step)).numpy()
 
 
 def polygon(units, length):
@@ -133,20 +124,20 @@ def test_circle_against_quadrature_between_kinks(power, units):
 
 
 @pytest.mark.parametrize("dim", [2, 3, 5])
-@pytest.mark.parametrize("power", [0.4, 1.0, 2.5, 6.0])
-def test_kernel_agrees_with_a_sample(dim, power):
-    net = layer(drawn(6, dim), power)
-    square = (net(random_points(100_000, dim, generator=generator())) - 1).square()
-    error = square.std().item() / len(square) ** 0.5
-    assert exact_loss(net) == pytest.approx(square.mean().item(), abs=5 * error)
-
-
-@pytest.mark.parametrize("dim", [2, 3, 5])
 @pytest.mark.parametrize("power", [0.6, 1.0, 1.5, 2.0, 7.0])
 def test_gradient_of_the_kernel_against_differences(dim, power):
-    w = drawn(5, dim, seed=3)
-    expected = differences(lambda v: kernel_loss(v, power)[0], w)
-    np.testing.assert_allclose(kernel_loss(w, power)[1], expected, rtol=1e-6, atol=1e-8)
+    net = layer(drawn(5, dim, seed=3), power)
+    here, loss = flatten(net), sphere_loss(net)
+    np.testing.assert_allclose(loss(here[None])[1][0], differences(loss, here), rtol=1e-6, atol=1e-8)
+
+
+def test_many_networks_at_once_have_their_own_losses():
+    many = np.stack([drawn(4, 3, seed) for seed in range(3)])
+    for power in (1.0, 1.5):
+        value, gradient = kernel_loss(many, power)
+        for k, w in enumerate(many):
+            assert kernel_loss(w, power)[0] == pytest.approx(value[k], abs=1e-14)
+            np.testing.assert_allclose(kernel_loss(w, power)[1], gradient[k], atol=1e-13)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -214,47 +205,7 @@ def test_no_polyhedron_is_below_the_bound_of_its_facets(seed, widths):
     assert exact_loss(net) > facet_bound(polytope(net).counts[2])
 
 
-# Points
-
-
-@pytest.mark.parametrize("count", [1000, 1024])
-@pytest.mark.parametrize("dim", [2, 3, 5])
-def test_even_points_have_the_moments_of_the_sphere(dim, count):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        x = even_points(count, dim)
-    assert x.shape == (count, dim)
-    assert x.dtype == torch.float64
-    torch.testing.assert_close(x.norm(dim=1), torch.ones(count, dtype=torch.float64))
-    assert x.mean(0).norm() < 0.01
-    torch.testing.assert_close(x.T @ x / count, torch.eye(dim, dtype=torch.float64) / dim, atol=4e-3, rtol=0)
-
-
-def test_even_points_are_better_than_random_ones():
-    net = deep(3, (4,))
-    exact = exact_loss(net)
-    even, uneven = ((net(x) - 1).square().mean() for x in (even_points(4000, 3), random_points(4000, 3)))
-    assert abs(even - exact) < 1e-4
-    assert abs(even - exact) < abs(uneven - exact)
-
-
-@pytest.mark.parametrize("dim", [2, 3, 7])
-def test_random_points_are_uniform_and_repeat_with_their_seed(dim):
-    x, y = (random_points(20_000, dim, generator=generator(4)) for _ in range(2))
-    assert torch.equal(x, y)
-    torch.testing.assert_close(x.norm(dim=1), torch.ones(len(x), dtype=torch.float64))
-    assert x.mean(0).abs().max() < 5 / (dim * len(x)) ** 0.5
-    fourth = 3 / (dim * (dim + 2))
-    torch.testing.assert_close(x.pow(4).mean(0), torch.full_like(x[0], fourth), atol=0, rtol=0.06)
-
-
 # The whole sphere
-
-
-@pytest.mark.parametrize(("dim", "power"), [(2, 1.0), (3, 0.6), (5, 3.0), (9, 1.0)])
-def test_loss_of_one_layer_is_the_kernel(dim, power):
-    w = drawn(10, dim)
-    assert exact_loss(layer(w, power)) == pytest.approx(kernel_loss(w, power)[0], abs=1e-14)
 
 
 @settings(max_examples=10, deadline=None)
@@ -264,11 +215,14 @@ def test_layers_with_positive_weights_are_one_layer(seed, kind):
     assert exact_loss(net) == pytest.approx(kernel_loss(weights, 1.0)[0], rel=1e-8)
 
 
-@pytest.mark.parametrize("dim", [2, 3])
-@pytest.mark.parametrize("widths", [(4, 4), (5, 3, 2)])
-def test_loss_of_several_layers_agrees_with_a_sample(dim, widths):
-    net = deep(dim, widths, seed=2)
-    square = (net(random_points(200_000, dim, generator=generator())) - 1).square()
+SAMPLED = [(dim, (6,), (power,)) for dim in (2, 3, 5) for power in (0.4, 1.0, 2.5, 6.0)]
+SAMPLED += [(dim, widths, (1.0,) * len(widths)) for dim in (2, 3) for widths in ((4, 4), (5, 3, 2))]
+
+
+@pytest.mark.parametrize(("dim", "widths", "powers"), SAMPLED)
+def test_exact_loss_agrees_with_a_sample(dim, widths, powers):
+    net = PolytopeNet(dim, widths, powers, generator=generator(2))
+    square = (net(random_points(100_000, dim, generator=generator())) - 1).square()
     error = square.std().item() / len(square) ** 0.5
     assert exact_loss(net) == pytest.approx(square.mean().item(), abs=5 * error)
 
@@ -276,7 +230,7 @@ def test_loss_of_several_layers_agrees_with_a_sample(dim, widths):
 @pytest.mark.parametrize("dim", [2, 3])
 def test_gauss_points_converge(dim):
     net = deep(dim, (4, 4))
-    best, *others = (sphere_loss(net, order=k)(flatten(net).numpy())[0] for k in (30, 2, 4, 8))
+    best, *others = (float(sphere_loss(net, order=k)(flatten(net)[None])[0]) for k in (30, 2, 4, 8))
     error = np.abs(np.array(others) - best)
     assert error[0] > 10 * error[1] > 100 * error[2]
     assert exact_loss(net) == pytest.approx(best, abs=1e-9)
@@ -285,9 +239,8 @@ def test_gauss_points_converge(dim):
 @pytest.mark.parametrize("kind", [(2, (3, 4)), (3, (4, 3)), (3, (3, 3, 2)), (3, (5,))])
 def test_gradient_on_the_whole_sphere_against_differences(kind):
     net = deep(*kind, seed=5)
-    loss, here = sphere_loss(net, order=20), flatten(net).numpy()
-    expected = differences(lambda v: loss(v)[0], here)
-    np.testing.assert_allclose(loss(here)[1], expected, rtol=1e-5, atol=1e-6)
+    loss, here = sphere_loss(net, order=20), flatten(net)
+    np.testing.assert_allclose(loss(here[None])[1][0], differences(loss, here), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -298,98 +251,48 @@ def test_other_networks_have_no_exact_loss(dim, widths, powers):
     assert exact_loss(net) is sphere_loss(net) is None
 
 
-def test_loss_leaves_the_network_alone():
-    net = deep(3, (4, 3))
-    before = flatten(net)
-    sphere_loss(net)(2 * before.numpy())
-    sample_loss(net, random_points(10, 3))(2 * before.numpy())
-    assert torch.equal(flatten(net), before)
-
-
 @pytest.mark.parametrize("powers", [(1.0, 1.0), (0.7, 2.0)])
 def test_sample_loss_is_the_mean_over_its_points(powers):
     net, x = PolytopeNet(3, (4, 2), powers, generator=generator()), random_points(50, 3)
-    loss, here = sample_loss(net, x), flatten(net).numpy()
-    value, gradient = loss(here)
-    assert value == pytest.approx((net(x) - 1).square().mean().item(), abs=1e-14)
-    np.testing.assert_allclose(gradient, differences(lambda v: loss(v)[0], here), rtol=1e-5, atol=1e-6)
+    loss, here = sample_loss(net, x), flatten(net)
+    value, gradient = loss(torch.stack([here, 2 * here]))
+    assert value[0] == pytest.approx((net(x) - 1).square().mean().item(), abs=1e-14)
+    np.testing.assert_allclose(gradient[0], differences(loss, here), rtol=1e-5, atol=1e-6)
+    assert torch.equal(flatten(net), here)
 
 
 def test_weights_of_the_points_count():
     net, x = deep(3, (4,)), random_points(3, 3)
-    here = flatten(net).numpy()
-    double, single = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64), x[[0, 0, 1, 2]]
-    value, gradient = sample_loss(net, x, double)(here)
-    expected, slope = sample_loss(net, single)(here)
-    assert value == pytest.approx(expected, abs=1e-14)
-    np.testing.assert_allclose(gradient, slope, atol=1e-14)
+    share = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
+    for weighted, plain in zip(
+        sample_loss(net, x, share)(flatten(net)[None]),
+        sample_loss(net, x[[0, 0, 1, 2]])(flatten(net)[None]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(weighted, plain, atol=1e-14)
 
 
-# The descent
+# The last digits
 
 
 def tilted(x):
     """Two wells, the left one deeper."""
-    return float((x[0] ** 2 - 1) ** 2 + 0.2 * x[0] + x[1] ** 2), np.array(
-        [4 * x[0] * (x[0] ** 2 - 1) + 0.2, 2 * x[1]]
-    )
+    u, v = x.T
+    return (u**2 - 1) ** 2 + 0.2 * u + v**2, torch.stack([4 * u * (u**2 - 1) + 0.2, 2 * v], 1)
 
 
-STARTS = np.array([[1.2, 1.0], [-0.8, 0.3], [0.9, -1.0]])
-
-
-def test_descent_keeps_the_best_start():
-    fit, best = descend(tilted, STARTS, steps=100, tolerance=1e-9)
-    left = min(np.roots([4, 0, -4, 0.2]).real)
-    np.testing.assert_allclose(best.x, [left, 0], atol=1e-8)
-    assert fit.value == best.fun == pytest.approx(tilted([left, 0])[0], abs=1e-14)
-    assert fit.converged
-    assert fit.reason.startswith("best of 3 starts")
-    assert fit.history["value"].argmin() == 1
-    assert fit.history["value"][0] == pytest.approx(fit.history["value"][2], abs=1e-12)
-    assert {len(column) for column in fit.history.values()} == {3}
-
-
-def test_descent_that_was_cut_short_says_so():
-    fit, _ = descend(tilted, STARTS, steps=1, tolerance=1e-9)
-    assert (fit.steps, fit.converged) == (1, False)
-
-
-def test_start_without_a_loss_is_dropped():
-    def broken(x):
-        return tilted(x) if np.isfinite(x).all() else (np.nan, np.full(2, np.nan))
-
-    starts = np.concatenate([[[np.nan, np.nan]], STARTS])
-    fit, best = descend(broken, starts, steps=100, tolerance=1e-9)
-    assert np.isfinite(fit.value)
-    assert np.isfinite(best.x).all()
-
-
-def test_polish_finds_the_last_digits():
-    left = min(np.roots([4, 0, -4, 0.2]).real)
-    vector = polish(tilted, np.array([left + 1e-5, 1e-5]))
-    np.testing.assert_allclose(vector, [left, 0], atol=1e-13)
+def test_polish_finds_the_last_digits_and_does_not_climb():
+    left = float(min(np.roots([4, 0, -4, 0.2]).real))
+    near = torch.tensor([left + 1e-5, 1e-5], dtype=torch.float64)
+    np.testing.assert_allclose(polish(tilted, near), [left, 0], atol=1e-13)
+    start = torch.tensor([0.1, 0.0], dtype=torch.float64)  # the nearest point without slope is the top
+    assert tilted(polish(tilted, start)[None])[0] <= tilted(start[None])[0] + 1e-12
 
 
 def test_polish_makes_a_polygon_regular():
-    net = deep(2, (5,))
-    rough, best = descend(sphere_loss(net), flatten(net).numpy()[None], steps=1000, tolerance=1e-6)
-    fine = polish(sphere_loss(net), best.x).reshape(-1, 2)
+    """Turning it costs nothing, so one direction has no curvature."""
+    units, noise = 5, np.random.default_rng(1).standard_normal((5, 2))
+    rough = torch.as_tensor(polygon(units, 0.31409) + 1e-4 * noise).flatten()
+    fine = polish(sphere_loss(deep(2, (units,))), rough).reshape(-1, 2).numpy()
     assert np.ptp(np.linalg.norm(fine, axis=1)) < 1e-12
-    assert kernel_loss(fine, 1.0)[0] == pytest.approx(rough.value, abs=1e-9)
-
-
-def test_polish_does_not_climb():
-    """The nearest point without slope is the top between the two wells."""
-    start = np.array([0.1, 0.0])
-    vector = polish(tilted, start)
-    assert tilted(vector)[0] <= tilted(start)[0] + 1e-12
-
-
-@pytest.mark.parametrize("watched", [True, False])
-def test_progress_shows_only_when_somebody_watches(monkeypatch, capsys, watched):
-    monkeypatch.setattr("nnbook.geometry.sphere.watched", lambda: watched)
-    descend(tilted, STARTS, steps=3, tolerance=1e-9)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert ("starts" in err) is bool(err) is watched
+    assert kernel_loss(fine, 1.0)[0] == pytest.approx(polygon_loss(units), abs=1e-15)
