@@ -201,3 +201,24 @@ def test_network_finds_the_one_that_made_the_data():
 def test_rows_that_do_not_belong_together_are_named(points, data, weights, message):
     with pytest.raises(ValueError, match=message):
         ConvexLoss(drawn(points, 2), drawn(*data), drawn(weights))
+
+
+class Volume(nn.Module):
+    """det(A + x B), by PyTorch or written out."""
+
+    def __init__(self, determinant):
+        super().__init__()
+        self.matrices, self.determinant = nn.Parameter(drawn(2, 2, 2)), determinant
+
+    def forward(self, x):
+        m = self.matrices[0] + x[:, :1, None] * self.matrices[1]
+        if self.determinant:
+            return torch.linalg.det(m.tanh())[:, None]
+        (a, b), (c, d) = m.tanh().movedim(0, 2)
+        return (a * d - b * c)[:, None]
+
+
+def test_determinant_is_trained_like_the_same_function_written_out():
+    loss = ConvexLoss(drawn(9, 1), drawn(9, 1, seed=2), drawn(9, seed=3).exp())
+    ours, same = (minimise(loss, Volume(determinant), steps=12, tolerance=0) for determinant in (True, False))
+    np.testing.assert_allclose(ours.history["value"], same.history["value"], rtol=1e-9)
