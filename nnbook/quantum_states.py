@@ -1,303 +1,33 @@
-r"""Networks as wave functions of spins: mean field, Jastrow, restricted Boltzmann machines.
+"""What the chapter *Neural-network quantum states* reads: spins, their states, and how they are trained."""
 
-Each state is a module that maps configurations ``(batch, N)`` of :math:`s_i = \pm 1` to :math:`\log\psi(s)`
-``(batch,)``. Real parameters give positive wave functions, complex ones any sign and phase.
-"""
+from nnbook.exact import chains as spin_chains
+from nnbook.sample.estimates import Estimate, estimate
+from nnbook.spins.hamiltonians import Lattice, SpinHamiltonian, chain, heisenberg, ising, square
+from nnbook.spins.states import Amplitude, Jastrow, LogState, MeanField, RestrictedBoltzmannMachine, enlarge
+from nnbook.spins.tensors import MatrixProductState
+from nnbook.train.linear_method import minimise
+from nnbook.train.reconfiguration import natural_step
+from nnbook.train.sampled import measure, optimise
 
-from __future__ import annotations
-
-import math
-
-import torch
-from torch import Tensor, nn
-from torch.func import grad, vmap
-
-from nnbook.networks import as_function, flatten, jacobian
-from nnbook.spins.hamiltonians import Lattice
-from nnbook.spins.walkers import HiddenUnitWalkers, SpinWalkers, in_range, rbm_log_psi
-
-
-class LogState(nn.Module):
-    """Base class of states that return their logarithm; a subclass has to define ``forward`` only."""
-
-    def derivatives(self, spins: Tensor) -> Tensor:
-        r"""Logarithmic derivatives :math:`O_k(s) = \partial\log\psi(s)/\partial\theta_k`.
-
-        By automatic differentiation, ``(batch, parameters)``, in the order of
-        :func:`~nnbook.networks.flatten`. Complex parameters have to enter holomorphically: PyTorch's gradient
-        of the real part is the conjugate of O then.
-        """
-        function, params = as_function(self), flatten(self)
-        if not params.is_complex():
-            return jacobian(function, params, spins)[1]
-
-        def real_part(vector: Tensor, sample: Tensor) -> Tensor:
-            return function(vector, sample[None])[0].real
-
-        rows: Tensor = vmap(grad(real_part), in_dims=(None, 0))(params, spins)
-        return rows.conj().resolve_conj()
-
-    def walkers(self, spins: Tensor, moves: Tensor) -> SpinWalkers:
-        """Chains that start at ``spins`` ``(chains, N)`` and flip the sites of ``moves``."""
-        return SpinWalkers(self, spins, moves)
-
-
-class Amplitude(nn.Module):
-    r"""The wave function :math:`\psi` itself, for methods that enumerate all configurations."""
-
-    def __init__(self, state: LogState) -> None:
-        super().__init__()
-        self.state = state
-
-    def forward(self, spins: Tensor) -> Tensor:
-        """Map ``(batch, N)`` to ``(batch,)``."""
-        result: Tensor = self.state(spins).exp()
-        return result
-
-
-class MeanField(LogState):
-    r"""Independent spins, :math:`\log\psi = \sum_i a_i s_i`.
-
-    Args:
-        sites: number of spins N.
-        generator: source of the random start; PyTorch's global one if absent.
-        dtype, device: of the parameters.
-    """
-
-    def __init__(
-        self,
-        sites: int,
-        *,
-        generator: torch.Generator | None = None,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        _check_sizes(sites=sites)
-        self.field = _parameter((sites,), 0.1, generator, dtype, device)
-
-    def forward(self, spins: Tensor) -> Tensor:
-        """Map ``(batch, N)`` to ``(batch,)``."""
-        return spins.to(self.field.dtype) @ self.field
-
-
-class Jastrow(LogState):
-    r"""Pairs of spins, :math:`\log\psi = \sum_i a_i s_i + \sum_{i<j} J_{ij} s_i s_j` :cite:p:`jastrow1955`.
-
-    Args:
-        sites: number of spins N.
-        generator: source of the random start; PyTorch's global one if absent.
-        dtype, device: of the parameters.
-    """
-
-    def __init__(
-        self,
-        sites: int,
-        *,
-        generator: torch.Generator | None = None,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        _check_sizes(sites=sites)
-        self.field = _parameter((sites,), 0.1, generator, dtype, device)
-        self.coupling = _parameter((sites * (sites - 1) // 2,), 0.1, generator, dtype, device)
-        self.register_buffer("pairs", torch.triu_indices(sites, sites, 1, device=self.field.device))
-
-    def forward(self, spins: Tensor) -> Tensor:
-        """Map ``(batch, N)`` to ``(batch,)``."""
-        s = spins.to(self.field.dtype)
-        first, second = self.get_buffer("pairs")
-        return s @ self.field + (s[..., first] * s[..., second]) @ self.coupling
-
-
-class RestrictedBoltzmannMachine(LogState):
-    r"""A restricted Boltzmann machine of :math:`\pm 1` units, its hidden units summed :cite:p:`carleo2017`.
-
-    .. math:: \psi(s) = e^{\sum_i a_i s_i} \prod_j \cosh\theta_j, \qquad \theta_j = b_j + \sum_i W_{ji} s_i
-
-    With a symmetry group of permutations g, each filter w stands for as many hidden units as the group has
-    elements, :math:`\theta_{fg} = b_f + \sum_i w_{fi}\, s_{g(i)}`, and :math:`\psi(s)` is invariant. Visible
-    biases are left out then.
-
-    Args:
-        sites: number of spins N.
-        filters: hidden units M, or filters if there are permutations; with the N translations of a lattice
-            this is the :math:`\alpha = M/N` of the literature.
-        permutations: the group, ``(elements, N)``, for example
-            :attr:`nnbook.spins.hamiltonians.Lattice.translations`.
-        biases: without them, :math:`\psi(-s) = \psi(s)`.
-        scale: standard deviation of the random start.
-        generator: source of the random start; PyTorch's global one if absent.
-        dtype: real for a positive wave function, complex for any other.
-        device: of the parameters.
-
-    Raises:
-        ValueError: a size below 1, permutations of another number of sites.
-
-    >>> RestrictedBoltzmannMachine(4, 8)(torch.ones(5, 4)).shape
-    torch.Size([5])
-    """
-
-    def __init__(
-        self,
-        sites: int,
-        filters: int,
-        *,
-        permutations: Tensor | None = None,
-        biases: bool = True,
-        scale: float = 0.02,
-        generator: torch.Generator | None = None,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        _check_sizes(sites=sites, filters=filters)
-        group = torch.arange(sites)[None] if permutations is None else permutations
-        if group.ndim != 2 or group.shape[1] != sites:
-            raise ValueError(
-                f"permutations: got shape {tuple(group.shape)}, expected (elements, {sites}), one a row"
-            )
-        self.weight = _parameter((filters, sites), scale, generator, dtype, device)
-        self.hidden_bias = _parameter((filters,), scale, generator, dtype, device) if biases else None
-        self.visible_bias = None
-        if biases and permutations is None:
-            self.visible_bias = _parameter((sites,), scale, generator, dtype, device)
-        self.register_buffer("group", group.to(self.weight.device))
-        self.register_buffer("inverse", group.argsort(1).to(self.weight.device))
-        self._torus = _torus(group)
-
-    def units(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Visible biases ``(N,)``, hidden biases ``(M,)`` and weights ``(M, N)`` of all hidden units."""
-        weight = self.weight[:, self.get_buffer("inverse")].flatten(0, 1)
-        elements = len(self.get_buffer("group"))
-        hidden, visible = weight.new_zeros(len(weight)), weight.new_zeros(weight.shape[1])
-        if self.hidden_bias is not None:
-            hidden = self.hidden_bias.repeat_interleave(elements)
-        return visible if self.visible_bias is None else self.visible_bias, hidden, weight
-
-    def forward(self, spins: Tensor) -> Tensor:
-        """Map ``(batch, N)`` to ``(batch,)``, without the constant M log 2."""
-        return rbm_log_psi(*self.units(), spins)
-
-    @torch.no_grad()
-    def derivatives(self, spins: Tensor) -> Tensor:
-        r"""Logarithmic derivatives ``(batch, parameters)``.
-
-        .. math:: O_{w_{fi}} = \sum_g \tanh\theta_{fg}\, s_{g(i)}, \quad
-                  O_{b_f} = \sum_g \tanh\theta_{fg}, \quad O_{a_i} = s_i
-
-        With all translations of a periodic lattice the first sum is a correlation, by fast Fourier transform.
-        """
-        _, hidden, weight = self.units()
-        s, group = spins.to(weight.dtype), self.get_buffer("group")
-        tanh = (s @ weight.T + hidden).tanh().view(len(s), -1, len(group))
-        if self._torus is None:
-            parts = [torch.bmm(tanh, s[:, group]).flatten(1)]
-        else:
-            on_lattice = tanh.unflatten(2, self._torus), s[:, None].unflatten(2, self._torus)
-            parts = [_correlate(*on_lattice, dims=len(self._torus)).flatten(1)]
-        parts += [] if self.hidden_bias is None else [tanh.sum(2)]
-        parts += [] if self.visible_bias is None else [s]
-        return torch.cat(parts, 1)
-
-    @torch.no_grad()
-    def walkers(self, spins: Tensor, moves: Tensor) -> SpinWalkers:
-        """Chains that carry the hidden units along, unless huge weights would leave the range of floats."""
-        units = self.units()
-        if not in_range(units[2], moves):
-            return super().walkers(spins, moves)
-        return HiddenUnitWalkers(*units, spins, moves)
-
-
-@torch.no_grad()
-def enlarge(
-    machine: RestrictedBoltzmannMachine, smaller: Lattice, larger: Lattice
-) -> RestrictedBoltzmannMachine:
-    """A translation-invariant machine for a larger lattice, its filters surrounded by zeros.
-
-    What a filter learns is local, so that the larger lattice starts close to its ground state.
-
-    Args:
-        machine: a machine with the translations of ``smaller``.
-        smaller, larger: periodic lattices of the same dimension, the second at least as large as the first.
-
-    Raises:
-        ValueError: a machine of another lattice, or a larger lattice that is not larger.
-    """
-    if machine.weight.shape[1] != smaller.sites or len(machine.get_buffer("group")) != smaller.sites:
-        raise ValueError(
-            f"machine: got one of {machine.weight.shape[1]} sites and {len(machine.get_buffer('group'))} "
-            f"permutations, expected the {smaller.sites} translations of the smaller lattice"
-        )
-    if len(smaller.shape) != len(larger.shape) or any(
-        a > b for a, b in zip(smaller.shape, larger.shape, strict=True)
-    ):
-        raise ValueError(
-            f"larger: got shape {larger.shape}, expected one at least as large as {smaller.shape}"
-        )
-    grown = RestrictedBoltzmannMachine(
-        larger.sites,
-        len(machine.weight),
-        permutations=larger.translations,
-        biases=machine.hidden_bias is not None,
-        dtype=machine.weight.dtype,
-        device=machine.weight.device,
-    )
-    filters = torch.stack([_centred(f.view(smaller.shape)) for f in machine.weight])
-    gaps = [
-        (b // 2 - a // 2, b - a - b // 2 + a // 2) for a, b in zip(smaller.shape, larger.shape, strict=True)
-    ]
-    padding = [size for gap in reversed(gaps) for size in gap]
-    grown.weight.copy_(torch.nn.functional.pad(filters, padding).flatten(1))
-    if machine.hidden_bias is not None and grown.hidden_bias is not None:
-        grown.hidden_bias.copy_(machine.hidden_bias)
-    return grown
-
-
-def _centred(weights: Tensor) -> Tensor:
-    """Shift a filter so that its largest weight lies in the middle."""
-    peak = torch.unravel_index(weights.abs().argmax(), weights.shape)
-    shifts = [n // 2 - int(p) for n, p in zip(weights.shape, peak, strict=True)]
-    return weights.roll(shifts, tuple(range(weights.ndim)))
-
-
-def _torus(group: Tensor) -> tuple[int, ...] | None:
-    """Shape of the periodic chain or square lattice whose translations these are, or None."""
-    sites = group.shape[1]
-    for shape in ((sites,), (math.isqrt(sites),) * 2):
-        if math.prod(shape) == sites:
-            torus = Lattice(sites, torch.empty(0, 2), shape, "periodic")
-            if torch.equal(torus.translations, group.cpu()):
-                return shape
-    return None
-
-
-def _correlate(first: Tensor, second: Tensor, *, dims: int) -> Tensor:
-    """The sum over g of first(g) second(i + g) on a torus, its extents the last dimensions."""
-    axes = tuple(range(-dims, 0))
-    if first.is_complex():
-        spectrum = torch.fft.fftn(second, dim=axes) * torch.fft.fftn(first.conj(), dim=axes).conj()
-        total: Tensor = torch.fft.ifftn(spectrum, dim=axes)
-    else:
-        spectrum = torch.fft.rfftn(second, dim=axes) * torch.fft.rfftn(first, dim=axes).conj()
-        total = torch.fft.irfftn(spectrum, s=first.shape[-dims:], dim=axes)
-    return total
-
-
-def _parameter(
-    shape: tuple[int, ...],
-    scale: float,
-    generator: torch.Generator | None,
-    dtype: torch.dtype,
-    device: torch.device | str | None,
-) -> nn.Parameter:
-    """Drawn on the CPU in double precision, so that each device gets the same numbers."""
-    wide = torch.complex128 if dtype.is_complex else torch.float64
-    return nn.Parameter((scale * torch.randn(shape, generator=generator, dtype=wide)).to(dtype).to(device))
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name}: got {size}, expected at least 1")
+__all__ = [
+    "Amplitude",
+    "Estimate",
+    "Jastrow",
+    "Lattice",
+    "LogState",
+    "MatrixProductState",
+    "MeanField",
+    "RestrictedBoltzmannMachine",
+    "SpinHamiltonian",
+    "chain",
+    "enlarge",
+    "estimate",
+    "heisenberg",
+    "ising",
+    "measure",
+    "minimise",
+    "natural_step",
+    "optimise",
+    "spin_chains",
+    "square",
+]

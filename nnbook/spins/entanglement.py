@@ -4,8 +4,8 @@ r"""Entanglement of a chain cut in two, and matrix-product states in canonical f
           \sum_k \lambda_k^2 = 1
 
 The number of Schmidt values :math:`\lambda_k` is the bond dimension that an exact matrix-product state needs
-at this cut. A vector of all amplitudes is in the order of
-:attr:`nnbook.spins.hamiltonians.SpinHamiltonian.basis`.
+at this cut. A vector of all amplitudes is in the order of :mod:`nnbook.exact.enumerate`, so that it is a
+tensor with one axis a site.
 """
 
 from __future__ import annotations
@@ -99,15 +99,14 @@ def decompose(psi: Tensor, sites: int) -> list[Tensor]:
     Cut its bonds with :func:`compress`.
 
     Args:
-        psi: amplitudes ``(2^N,)`` in the order of a Hamiltonian's basis.
+        psi: amplitudes ``(2^N,)`` in the order of :mod:`nnbook.exact.enumerate`.
         sites: N, at least 2.
 
     Raises:
         ValueError: another number of amplitudes, complex ones, or a state that is zero.
     """
     _check_amplitudes(psi, sites)
-    rest = psi.reshape((2,) * sites).permute(*range(sites - 1, -1, -1)).flip(tuple(range(sites)))
-    tensors, left = [], 1
+    rest, tensors, left = psi, [], 1
     for _ in range(sites - 1):
         u, values, vh = torch.linalg.svd(rest.reshape(left * 2, -1), full_matrices=False)
         tensors.append(u.reshape(left, 2, -1).permute(1, 0, 2))
@@ -122,12 +121,34 @@ def schmidt_values(psi: Tensor, sites: int, cut: int) -> Tensor:
         ValueError: not :math:`2^N` amplitudes, complex ones, a state that is zero, or a cut outside of
             the chain.
     """
-    _check_amplitudes(psi, sites)
-    if not 0 < cut < sites:
-        raise ValueError(f"cut: got {cut}, expected one between the {sites} sites, from 1 to {sites - 1}")
-    values = torch.linalg.svdvals(psi.reshape(2 ** (sites - cut), 2**cut))
+    _check_amplitudes(psi, sites, cut)
+    values = torch.linalg.svdvals(psi.reshape(2**cut, -1))
     normalised: Tensor = values / values.norm()
     return normalised
+
+
+def schmidt_rank(psi: Tensor, sites: int, cut: int, *, threshold: float = 1e-12) -> int:
+    """The number of Schmidt values of positive amplitudes, as far as floating-point numbers tell.
+
+    Values that differ by many orders of magnitude drown in rounding errors. The rank stays the same if rows
+    and columns are scaled until all their sums are equal, and the values come together.
+
+    Args:
+        psi, sites, cut: see :func:`schmidt_values`.
+        threshold: values above this fraction of the largest one count.
+
+    Raises:
+        ValueError: as :func:`schmidt_values`, or an amplitude that is not positive.
+    """
+    _check_amplitudes(psi, sites, cut)
+    if not (smallest := float(psi.min())) > 0:
+        raise ValueError(f"psi: got {smallest} as the smallest amplitude, expected positive ones")
+    matrix = psi.reshape(2**cut, -1)
+    for _ in range(200):
+        matrix = matrix / matrix.sum(1, keepdim=True)
+        matrix = matrix / matrix.sum(0, keepdim=True)
+    values = torch.linalg.svdvals(matrix)
+    return int((values > threshold * values[0]).sum())
 
 
 def entanglement_entropy(schmidt: Tensor) -> float:
@@ -154,11 +175,12 @@ def _left_canonical(tensors: Sequence[Tensor]) -> list[Tensor]:
     return work
 
 
-def _check_amplitudes(psi: Tensor, sites: int) -> None:
-    if psi.shape != (2**sites,) or sites < 2:
+def _check_amplitudes(psi: Tensor, sites: int, cut: int = 1) -> None:
+    if not 0 < cut < sites:
+        raise ValueError(f"cut: got {cut}, expected one between the {sites} sites, from 1 to {sites - 1}")
+    if psi.shape != (2**sites,):
         raise ValueError(
-            f"psi: got shape {tuple(psi.shape)}, expected ({2**sites},), the amplitudes of all "
-            f"configurations of {sites} spins, at least 2"
+            f"psi: got shape {tuple(psi.shape)}, expected ({2**sites},), the amplitudes of {sites} spins"
         )
     if psi.is_complex():
         raise ValueError("psi: got complex amplitudes, expected real ones")

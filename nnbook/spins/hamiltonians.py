@@ -5,29 +5,44 @@ r"""Spins one half on a lattice: Hamiltonians, their configurations, and the exa
 A configuration is a row of :math:`s_i = \pm 1`, the values of :math:`\sigma^z_i`. The first sum is
 diagonal. Each :math:`F_m` flips the one or two spins of move m; two spins have to be antiparallel. The
 transverse-field Ising model and the Heisenberg model are both of this form, in Pauli matrices:
-:math:`E(\text{Pauli}) = 4 E(\mathbf S \cdot \mathbf S)`.
+:math:`E(\text{Pauli}) = 4 E(\mathbf S \cdot \mathbf S)`. All configurations are in the order of
+:mod:`nnbook.exact.enumerate`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
-Array = NDArray[np.float64]
+from nnbook.exact import enumerate as exact
+from nnbook.spins.walkers import SpinWalkers, walkers_of
+from nnbook.train.linear_method import RayleighQuotient
+
 Boundary = Literal["periodic", "open"]
 
-#: Enumeration accepts no more configurations than this.
-MOST = 2**20
+
+def all_spins(
+    sites: int,
+    *,
+    balanced: bool = False,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """All configurations ``(n, N)`` as a tensor, see :func:`nnbook.exact.enumerate.configurations`.
+
+    >>> all_spins(2, dtype=torch.int8).tolist()
+    [[1, 1], [1, -1], [-1, 1], [-1, -1]]
+    """
+    return torch.from_numpy(exact.configurations(sites, balanced=balanced)).to(device, dtype)
 
 
 @dataclass(frozen=True)
@@ -77,16 +92,28 @@ def chain(sites: int, *, boundary: Boundary = "periodic") -> Lattice:
     return _lattice((sites,), boundary)
 
 
-def square(length: int, *, boundary: Boundary = "periodic") -> Lattice:
-    """A square lattice of ``length`` × ``length`` sites, row by row.
+def rectangle(rows: int, columns: int, *, boundary: Boundary = "periodic") -> Lattice:
+    """A lattice of rows × columns sites, row by row.
 
     Raises:
         ValueError: fewer than 3 sites a side, or a boundary that is neither periodic nor open.
 
+    >>> len(rectangle(3, 4, boundary="open").bonds)
+    17
+    """
+    return _lattice((rows, columns), boundary)
+
+
+def square(length: int, *, boundary: Boundary = "periodic") -> Lattice:
+    """A square :func:`rectangle`.
+
+    Raises:
+        ValueError: as :func:`rectangle`.
+
     >>> square(4).sites, len(square(4).bonds)
     (16, 32)
     """
-    return _lattice((length, length), boundary)
+    return rectangle(length, length, boundary=boundary)
 
 
 def _lattice(shape: tuple[int, ...], boundary: Boundary) -> Lattice:
@@ -105,7 +132,7 @@ def _lattice(shape: tuple[int, ...], boundary: Boundary) -> Lattice:
     return Lattice(labels.numel(), torch.cat(bonds), shape, boundary)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpinHamiltonian:
     r"""A Hamiltonian with Ising bonds and moves that flip one spin or exchange two.
 
@@ -129,9 +156,26 @@ class SpinHamiltonian:
         return self.lattice.sites
 
     @property
+    def size(self) -> int:
+        """Degrees of freedom, the proposals of a sweep: the number of spins."""
+        return self.sites
+
+    @property
     def exchanges(self) -> bool:
         """Whether the moves exchange two spins, so that the magnetisation stays zero."""
         return self.moves.shape[1] == 2
+
+    @cached_property
+    def label(self) -> str:
+        """Which Hamiltonian this is, down to each coupling, bond and move: equal for equal ones only."""
+        terms = [
+            part.cpu().long().contiguous().numpy().tobytes() for part in (self.lattice.bonds, self.moves)
+        ]
+        digest = hashlib.sha256(b"|".join(terms)).hexdigest()[:16]
+        return (
+            f"{self.name} on {self.lattice.shape}, {self.lattice.boundary}: bonds {self.coupling!r}, "
+            f"moves {self.amplitude!r}, {digest}"
+        )
 
     def diagonal(self, spins: Tensor) -> Tensor:
         """The diagonal matrix element of each configuration: ``(..., N)`` to ``(...)``."""
@@ -145,6 +189,44 @@ class SpinHamiltonian:
         first, second = self.moves.T.to(spins.device)
         return 0.5 * self.amplitude * (1 - spins[..., first] * spins[..., second])
 
+    # what sampling needs to know: nnbook.train.sampled
+
+    def start(
+        self,
+        chains: int,
+        *,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """Random configurations ``(chains, N)``, of zero magnetisation where the moves conserve it.
+
+        Raises:
+            ValueError: fewer than one chain, or an odd number of spins that should have no magnetisation.
+        """
+        if chains < 1:
+            raise ValueError(
+                f"chains: got {chains}, expected at least 1; some hundreds cost little more than one"
+            )
+        if self.exchanges and self.sites % 2:
+            raise ValueError(f"sites: got {self.sites}, expected an even number, half of them up")
+        draw = torch.rand(
+            chains, self.sites, generator=generator, dtype=torch.float64, device=generator.device
+        )
+        down = draw.argsort(1).argsort(1) < self.sites // 2 if self.exchanges else draw < 0.5
+        return (1 - 2 * down.long()).to(device, dtype)
+
+    def walkers(self, state: Callable[[Tensor], Tensor], spins: Tensor) -> SpinWalkers:
+        """Chains of :math:`|\\psi|^2` that start at ``spins`` ``(chains, N)``; ``state`` gives log psi."""
+        return walkers_of(state, spins, self.moves)
+
+    def local_energies(self, walkers: SpinWalkers) -> Tensor:
+        r""":math:`(H\psi)(s)/\psi(s)` of the present configurations, ``(chains,)``; complex where psi is."""
+        spins = walkers.configurations
+        return self.diagonal(spins) + (self.elements(spins) * walkers.ratios()).sum(1)
+
+    # what enumeration needs to know: nnbook.train.linear_method
+
     @cached_property
     def basis(self) -> Tensor:
         """All configurations ``(n, N)``, those of zero magnetisation only if the moves are exchanges.
@@ -152,32 +234,11 @@ class SpinHamiltonian:
         Raises:
             ValueError: more than about a million configurations.
         """
-        return _spins(self._numbers, self.sites)
-
-    @cached_property
-    def _numbers(self) -> NDArray[np.int64]:
-        n = self.sites
-        count = math.comb(n, n // 2) if self.exchanges else 2**n
-        if count > MOST:
-            room = count * 8 * (n + 2 * len(self.moves)) / 2**30
-            raise ValueError(
-                f"sites: got {n}, which makes {count:,} configurations; their enumeration would take "
-                f"{room:,.0f} GiB, expected at most {MOST:,} configurations; sample them instead "
-                "(nnbook.train.sampled)"
-            )
-        if not self.exchanges:
-            return np.arange(count)
-        ups = np.fromiter(itertools.chain(*itertools.combinations(range(n), n // 2)), np.int64)
-        return np.sort((1 << ups.reshape(count, -1)).sum(1))
+        return all_spins(self.sites, balanced=self.exchanges)
 
     @cached_property
     def _targets(self) -> Tensor:
-        """Index of the configuration that each move leads to, ``(n, moves)``; of itself if not possible."""
-        masks = (1 << self.moves.numpy()).sum(1)
-        reached = self._numbers[:, None] ^ masks
-        index = np.searchsorted(self._numbers, reached).clip(max=len(self._numbers) - 1)
-        own = np.arange(len(index))[:, None]
-        return torch.from_numpy(np.where(self._numbers[index] == reached, index, own))
+        return torch.from_numpy(exact.reached(self.sites, self.moves.numpy(), balanced=self.exchanges))
 
     def apply(self, psi: Tensor) -> Tensor:
         """H on the amplitudes of all configurations, ``(n, k)`` to ``(n, k)``; differentiable.
@@ -197,25 +258,26 @@ class SpinHamiltonian:
             image = image + elements[:, m, None] * psi[targets[:, m]]
         return image
 
+    def problem(
+        self, *, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None
+    ) -> RayleighQuotient:
+        """The energy of amplitudes on all configurations, see :func:`~nnbook.train.linear_method.minimise`.
+
+        >>> ising(chain(4), field=1.0).problem().points.shape
+        torch.Size([16, 4])
+        """
+        points = self.basis.to(device, dtype)
+        return RayleighQuotient(points, self.apply, torch.ones_like(points[:, 0]))
+
     def matrix(self) -> csr_array:
-        """H in the basis of all configurations, sparse, ``(n, n)``."""
-        basis, targets = self.basis, self._targets.numpy()
-        n = len(basis)
-        rows = np.repeat(np.arange(n), targets.shape[1])
-        moves = csr_array((self.elements(basis).numpy().ravel(), (rows, targets.ravel())), shape=(n, n))
-        here = np.arange(n)
-        return (moves + csr_array((self.diagonal(basis).numpy(), (here, here)), shape=(n, n))).tocsr()
+        """H on all configurations, sparse, ``(n, n)``."""
+        bonds, moves = self.lattice.bonds.numpy(), self.moves.numpy()
+        return exact.matrix(self.sites, bonds, moves, coupling=self.coupling, amplitude=self.amplitude)
 
     def ground_state(self) -> tuple[float, Tensor]:
-        """Lowest energy and its normalised amplitudes ``(n,)`` by Lanczos; the largest one is positive."""
-        values, vectors = eigsh(self.matrix(), k=1, which="SA", v0=np.ones(len(self.basis)), tol=1e-14)
-        psi = torch.from_numpy(vectors[:, 0].copy())
-        return float(values[0]), psi * psi[psi.abs().argmax()].sign()
-
-
-def _spins(numbers: NDArray[np.int64], sites: int) -> Tensor:
-    bits = (numbers[:, None] >> np.arange(sites)) & 1
-    return torch.from_numpy(2.0 * bits - 1.0)
+        """Lowest energy and its amplitudes ``(n,)``, see :func:`nnbook.exact.enumerate.ground_state`."""
+        energy, psi = exact.ground_state(self.matrix())
+        return energy, torch.from_numpy(psi)
 
 
 def ising(lattice: Lattice, *, field: float) -> SpinHamiltonian:

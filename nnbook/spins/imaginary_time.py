@@ -14,15 +14,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Integral
 from typing import Literal
 
-import numpy as np
 import torch
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from nnbook.arrays import check_counts
+from nnbook.sample.clusters import cluster_sweep
 from nnbook.spins.hamiltonians import SpinHamiltonian
 from nnbook.spins.machines import BoltzmannMachine, pair_unit
 
@@ -69,10 +67,7 @@ class ImaginaryTime:
             )
         if not 0 < self.step < math.inf:
             raise ValueError(f"step: got {self.step}, expected a finite time above zero")
-        if not isinstance(self.steps, Integral) or self.steps < 1:
-            raise ValueError(
-                f"steps: got {self.steps}, expected a whole number of at least 1, as from round(time / step)"
-            )
+        check_counts(steps=self.steps)
         if self.order not in (1, 2):
             raise ValueError(f"order: got {self.order}, expected 1 or 2")
 
@@ -204,10 +199,8 @@ def sample_bulk(
     Raises:
         ValueError: a count below 1 (``warm_up`` and ``window``: below 0), or a window of more than M layers.
     """
-    least = {"samples": (samples, 1), "chains": (chains, 1), "warm_up": (warm_up, 0), "window": (window, 0)}
-    for name, (count, minimum) in least.items():
-        if count < minimum:
-            raise ValueError(f"{name}: got {count}, expected at least {minimum}")
+    check_counts(samples=samples, chains=chains)
+    check_counts(warm_up=warm_up, window=window, least=0)
     if window > network.steps:
         raise ValueError(f"window: got {window}, expected at most the {network.steps} layers of the network")
     edges, couplings = _mirrored(network)
@@ -220,34 +213,6 @@ def sample_bulk(
             layers = spins.reshape(chains, -1, network.sites)
             seen.append(layers[:, network.steps - window : network.steps + window + 1].clone())
     return Bulk(torch.stack(seen).double(), spins.reshape(chains, -1, network.sites).double())
-
-
-def cluster_sweep(spins: Tensor, edges: Tensor, couplings: Tensor, generator: torch.Generator) -> Tensor:
-    r"""One Swendsen-Wang sweep of a ferromagnetic Ising model with weight :math:`\exp \sum K_{uv} x_u x_v`.
-
-    Equal neighbours are joined with probability :math:`1 - e^{-2K}`; each cluster gets a new random spin.
-
-    Args:
-        spins: ``(chains, units)`` of ±1.
-        edges: pairs of units, ``(edges, 2)``.
-        couplings: K, ``(edges,)``, none negative.
-        generator: source of the random numbers.
-
-    Raises:
-        ValueError: a negative coupling: its clusters would need another rule.
-    """
-    if bool((couplings < 0).any()):
-        raise ValueError(f"couplings: got {float(couplings.min()):g}, expected none below zero")
-    chains, units = spins.shape
-    first, second = edges.T
-    draw = torch.rand(chains, len(edges), generator=generator)
-    joined = (spins[:, first] == spins[:, second]) & (draw < -torch.expm1(-2 * couplings))
-    chain, edge = torch.nonzero(joined, as_tuple=True)
-    tails, heads = (chain * units + first[edge]).numpy(), (chain * units + second[edge]).numpy()
-    graph = csr_array((np.ones(len(tails), dtype=np.int8), (tails, heads)), shape=(spins.numel(),) * 2)
-    count, label = connected_components(graph, directed=False)
-    signs = 1 - 2 * torch.randint(0, 2, (count,), generator=generator, dtype=torch.int8)
-    return signs[torch.from_numpy(label.astype(np.int64))].reshape(chains, units)
 
 
 def _mirrored(network: ImaginaryTime) -> tuple[Tensor, Tensor]:

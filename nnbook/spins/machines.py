@@ -1,4 +1,4 @@
-r"""Boltzmann machines with real weights: restricted, deep, and how hidden units stand for couplings.
+r"""Boltzmann machines with any couplings, deep ones among them, and how hidden units stand for couplings.
 
 A hidden unit is summed over, and what it leaves behind is a coupling between its neighbours. Read backwards,
 each coupling between two or three units, of either sign, can be made by one hidden unit
@@ -12,9 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from nnbook.exact.enumerate import Array, configurations
+from nnbook.spins.hamiltonians import all_spins
 from nnbook.spins.tensors import check_bonds, check_spins
 
 #: A sum over hidden units may have no more terms than this.
@@ -63,7 +66,7 @@ class BoltzmannMachine:
         None if the machine is not made of layers: if a coupling joins two units of the same layer, or a unit
         is coupled to no visible one, however indirectly.
         """
-        depth = torch.full((len(self.bias),), -1)
+        depth = torch.full((len(self.bias),), -1, device=self.edges.device)
         depth[: self.visible] = 0
         first, second = self.edges.T
         for layer in range(len(self.bias)):
@@ -87,60 +90,11 @@ class BoltzmannMachine:
         couplings = torch.zeros(len(self.bias), len(self.bias)).to(self.bias)
         couplings.index_put_(tuple(self.edges.T), self.weights, accumulate=True)
         couplings = couplings + couplings.mT
-        n, hidden = self.visible, all_spins(self.hidden).to(self.bias)
+        n, hidden = self.visible, all_spins(self.hidden, dtype=self.bias.dtype, device=self.bias.device)
         log_visible = spins @ self.bias[:n] + 0.5 * ((spins @ couplings[:n, :n]) * spins).sum(1)
         log_hidden = hidden @ self.bias[n:] + 0.5 * ((hidden @ couplings[n:, n:]) * hidden).sum(1)
         joint = torch.logsumexp(spins @ couplings[:n, n:] @ hidden.mT + log_hidden, 1)
         return (self.constant + log_visible + joint).exp()
-
-
-@dataclass(frozen=True)
-class RestrictedBoltzmannState:
-    r"""Amplitudes of a restricted Boltzmann machine, whose hidden units are summed in closed form.
-
-    .. math:: \psi(s) = e^{a \cdot s} \prod_j 2\cosh\bigl(b_j + \textstyle\sum_i W_{ji} s_i\bigr)
-
-    Attributes:
-        weights: W, ``(hidden, N)``.
-        visible_bias: a, ``(N,)``.
-        hidden_bias: b, ``(hidden,)``.
-    """
-
-    weights: Tensor = field(repr=False)
-    visible_bias: Tensor = field(repr=False)
-    hidden_bias: Tensor = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if any(part.is_complex() for part in (self.weights, self.visible_bias, self.hidden_bias)):
-            raise ValueError("weights: got complex numbers, expected real ones")
-        expected = (len(self.hidden_bias), len(self.visible_bias))
-        if tuple(self.weights.shape) != expected:
-            raise ValueError(
-                f"weights: got shape {tuple(self.weights.shape)}, expected (hidden, sites) = {expected}, as "
-                "many as the biases"
-            )
-
-    @property
-    def sites(self) -> int:
-        """Number of visible units N."""
-        return self.weights.shape[1]
-
-    def amplitudes(self, spins: Tensor) -> Tensor:
-        """Map configurations ``(batch, N)`` of ±1 to amplitudes ``(batch,)``."""
-        check_spins(spins, self.sites)
-        angle = spins @ self.weights.mT + self.hidden_bias
-        return (spins @ self.visible_bias + log_2cosh(angle).sum(1)).exp()
-
-
-def log_2cosh(x: Tensor) -> Tensor:
-    """The logarithm of 2 cosh x, without overflow."""
-    return torch.logaddexp(x, -x)
-
-
-def all_spins(units: int) -> Tensor:
-    """All values of some units, ``(2^units, units)``; the first unit changes slowest, from +1 to -1."""
-    numbers = torch.arange(2**units)[:, None] >> torch.arange(units - 1, -1, -1)
-    return 1.0 - 2.0 * (numbers & 1).double()
 
 
 def pair_unit(coupling: float) -> tuple[float, float, float]:
@@ -174,7 +128,7 @@ def triple_unit(coupling: float) -> tuple[float, float, tuple[float, float, floa
     strength = abs(_finite(coupling))
     w = 0.5 * _arcosh_exp(4 * strength + 0.5 * math.log1p(math.sqrt(-math.expm1(-8 * strength))))
     bias = -math.copysign(w, coupling)
-    g = {m: float(log_2cosh(torch.tensor(bias + w * m, dtype=torch.float64))) for m in (3, 1, -1, -3)}
+    g = {m: float(np.logaddexp(bias + w * m, -bias - w * m)) for m in (3, 1, -1, -3)}
     even = (g[3] + 3 * g[1] + 3 * g[-1] + g[-3]) / 8, (g[3] - g[1] - g[-1] + g[-3]) / 8
     return w, bias, (even[0], (g[3] + g[1] - g[-1] - g[-3]) / 8, even[1])
 
@@ -219,8 +173,8 @@ def deep_machine(tensors: Sequence[Tensor]) -> BoltzmannMachine:
     build = _Builder(sites + len(bonds))
     for site, tensor in enumerate(tensors):
         around = [site] + [unit[b] for b in (site - 1, site) if b in unit]
-        build.add_function(around, tensor.detach().cpu().double().reshape((2,) * len(around)).log())
-    return build.machine(sites)
+        build.add_function(around, tensor.detach().cpu().double().numpy().reshape((2,) * len(around)))
+    return build.machine(sites, tensors[0])
 
 
 class _Builder:
@@ -239,11 +193,11 @@ class _Builder:
             self.edges.append((other, len(self.bias) - 1))
             self.weights.append(weight)
 
-    def add_function(self, around: Sequence[int], log_values: Tensor) -> None:
-        """The exponential of any function of up to three units, axis k for ``around[k]``, +1 first."""
-        k = len(around)
+    def add_function(self, around: Sequence[int], values: Array) -> None:
+        """Any positive function of up to three units, axis k for ``around[k]``, +1 first."""
+        k, spins, logs = len(around), configurations(len(around)), np.log(values).ravel()
         terms = {
-            subset: float((log_values * _character(subset, k)).mean())
+            subset: float((logs * spins[:, subset].prod(1)).mean())
             for size in range(k, -1, -1)
             for subset in itertools.combinations(range(k), size)
         }
@@ -263,19 +217,10 @@ class _Builder:
             else:
                 self.constant += coupling
 
-    def machine(self, visible: int) -> BoltzmannMachine:
-        """What was collected, its first units visible."""
-        bias, weights = (torch.tensor(part, dtype=torch.float64) for part in (self.bias, self.weights))
-        return BoltzmannMachine(
-            visible, bias, torch.tensor(self.edges).reshape(-1, 2), weights, self.constant
+    def machine(self, visible: int, like: Tensor) -> BoltzmannMachine:
+        """What was collected, its first units visible; of the precision and on the device of a tensor."""
+        bias, weights = (
+            torch.tensor(part, dtype=like.dtype, device=like.device) for part in (self.bias, self.weights)
         )
-
-
-def _character(subset: tuple[int, ...], size: int) -> Tensor:
-    """The product of the values ±1 of some of the axes, on all of them."""
-    values = torch.ones((2,) * size, dtype=torch.float64)
-    for place in subset:
-        values = values * torch.tensor([1.0, -1.0]).double().reshape(
-            [-1 if k == place else 1 for k in range(size)]
-        )
-    return values
+        edges = torch.tensor(self.edges, device=like.device).reshape(-1, 2)
+        return BoltzmannMachine(visible, bias, edges, weights, self.constant)

@@ -19,7 +19,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 from torch import Tensor
 
-from nnbook.spins.machines import RestrictedBoltzmannState, all_spins, log_2cosh
+from nnbook.spins.hamiltonians import all_spins
+from nnbook.spins.states import RestrictedBoltzmannMachine, log_2cosh
 
 #: A tensor may have no more entries than this.
 MOST = 2**20
@@ -46,38 +47,42 @@ class Wires:
         return [2 ** len(self.crossing(cut)) for cut in range(1, sites)]
 
 
-def direct_wires(state: RestrictedBoltzmannState) -> Wires:
+def direct_wires(machine: RestrictedBoltzmannMachine) -> Wires:
     """Each hidden unit runs from the first site that it is coupled to, to the last one."""
-    coupled, sites = (state.weights != 0).cpu().numpy(), np.arange(state.sites)
+    coupled = _coupled(machine)
+    sites = np.arange(coupled.shape[1])
     some = coupled.any(1)
     first = np.where(some, coupled.argmax(1), 0)
-    last = np.where(some, state.sites - 1 - coupled[:, ::-1].argmax(1), 0)
+    last = np.where(some, sites[-1] - coupled[:, ::-1].argmax(1), 0)
     return Wires(np.concatenate([sites, first]), np.concatenate([sites, last]))
 
 
-def fewest_wires(state: RestrictedBoltzmannState) -> Wires:
+def fewest_wires(machine: RestrictedBoltzmannMachine) -> Wires:
     r"""Across each cut run as few units as can separate its two sides, visible units among them.
 
     By Menger's theorem that is the number of paths visible - hidden - visible across the cut that share no
     unit, here found as a maximum flow. For weights in general position the Schmidt rank is
     :math:`2^\text{paths}`, so no matrix-product state has smaller bonds.
     """
-    sides = np.stack([_sides(state, cut) for cut in range(1, state.sites)])  # -1 left, 0 wire, 1 right
+    coupled = _coupled(machine)
+    sides = np.stack([_sides(coupled, cut) for cut in range(1, coupled.shape[1])])
     return Wires((sides > 0).sum(0), (sides >= 0).sum(0))
 
 
-def _sides(state: RestrictedBoltzmannState, cut: int) -> NDArray[np.int64]:
-    """Minimum vertex cut: each unit is an edge of capacity one from its entrance to its exit."""
-    hidden, sites = state.weights.shape
+def _coupled(machine: RestrictedBoltzmannMachine) -> NDArray[np.bool_]:
+    """Which hidden units meet which spins, ``(hidden, sites)``."""
+    return np.asarray((machine.units()[2] != 0).cpu())
+
+
+def _sides(coupled: NDArray[np.bool_], cut: int) -> NDArray[np.int64]:
+    """Left -1, wire 0, right 1, by the minimum vertex cut: each unit is an edge from entrance to exit."""
+    hidden, sites = coupled.shape
     units, large = hidden + sites, hidden + sites + 1
     source, sink = 2 * units, 2 * units + 1
-    j, i = np.nonzero((state.weights != 0).cpu().numpy())
+    j, i = np.nonzero(coupled)
     out, into = 2 * np.arange(units) + 1, 2 * np.arange(units)
-    visible, hidden_units = np.arange(sites), sites + j
-    tails = np.concatenate([into, out[i], out[hidden_units], np.full(cut, source), out[cut:sites]])
-    heads = np.concatenate(
-        [out, into[hidden_units], into[i], into[visible[:cut]], np.full(sites - cut, sink)]
-    )
+    tails = np.concatenate([into, out[i], out[sites + j], np.full(cut, source), out[cut:sites]])
+    heads = np.concatenate([out, into[sites + j], into[i], into[:cut], np.full(sites - cut, sink)])
     capacity = np.where(np.arange(len(tails)) < units, 1, large)
     graph = csr_array((capacity.astype(np.int32), (tails, heads)), shape=(2 * units + 2,) * 2)
     residual = (graph - maximum_flow(graph, source, sink).flow).tocsr()
@@ -85,14 +90,16 @@ def _sides(state: RestrictedBoltzmannState, cut: int) -> NDArray[np.int64]:
     residual.eliminate_zeros()
     reached = np.zeros(2 * units + 2, dtype=bool)
     reached[breadth_first_order(residual, source, return_predecessors=False)] = True
-    return 1 - reached[into].astype(np.int64) - reached[out]
+    sides: NDArray[np.int64] = 1 - reached[into].astype(np.int64) - reached[out]
+    return sides
 
 
-def matrix_product(state: RestrictedBoltzmannState, wires: Wires) -> list[Tensor]:
+@torch.no_grad()
+def matrix_product(machine: RestrictedBoltzmannMachine, wires: Wires) -> list[Tensor]:
     """Write a restricted Boltzmann machine as a matrix-product state with open ends, exactly.
 
     Args:
-        state: the machine.
+        machine: the machine.
         wires: from :func:`direct_wires` or :func:`fewest_wires` of the same machine.
 
     Returns:
@@ -101,20 +108,21 @@ def matrix_product(state: RestrictedBoltzmannState, wires: Wires) -> list[Tensor
     Raises:
         ValueError: a tensor would have more than about a million entries, or wires that do not fit.
     """
-    _check_wires(state, wires)
-    return [_site_tensor(state, wires, site) for site in range(state.sites)]
+    coupled = _coupled(machine)
+    _check_wires(coupled, wires)
+    return [_site_tensor(machine, wires, site) for site in range(coupled.shape[1])]
 
 
-def _check_wires(state: RestrictedBoltzmannState, wires: Wires) -> None:
+def _check_wires(coupled: NDArray[np.bool_], wires: Wires) -> None:
     """Each term of the exponent needs a tensor that all its units reach."""
-    hidden, sites = state.weights.shape
+    hidden, sites = coupled.shape
     enter, leave = wires.enter, wires.leave
     if not len(enter) == len(leave) == sites + hidden:
         raise ValueError(
             f"wires: got {len(enter)} units, expected {sites + hidden}; use the wires of this machine"
         )
     own = np.arange(sites)
-    j, i = np.nonzero((state.weights != 0).cpu().numpy())
+    j, i = np.nonzero(coupled)
     first = np.concatenate([enter[:sites], own, np.maximum(enter[sites + j], enter[i])])
     last = np.concatenate([own, leave[:sites], np.minimum(leave[sites + j], leave[i])])
     if enter.min() < 0 or leave.max() >= sites or (first > last).any():
@@ -124,16 +132,16 @@ def _check_wires(state: RestrictedBoltzmannState, wires: Wires) -> None:
         )
 
 
-def _site_tensor(state: RestrictedBoltzmannState, wires: Wires, site: int) -> Tensor:
+def _site_tensor(machine: RestrictedBoltzmannMachine, wires: Wires, site: int) -> Tensor:
     left, right = wires.crossing(site), wires.crossing(site + 1)
-    alive = sorted({site, *left.tolist(), *right.tolist()})
     if 2 ** (1 + len(left) + len(right)) > MOST:
         raise ValueError(
             f"wires: got {len(left)} and {len(right)} across the bonds of site {site}, expected at most "
             f"{int(math.log2(MOST)) - 1} in all; see fewest_wires"
         )
-    values = all_spins(len(alive)).to(state.weights)
-    weight = _log_weight(state, wires, site, dict(zip(alive, values.T, strict=True))).exp()
+    alive = sorted({site, *left.tolist(), *right.tolist()})
+    values = all_spins(len(alive), device=machine.weight.device)
+    weight = _log_weight(machine, wires, site, dict(zip(alive, values.T, strict=True))).exp()
     bits = (values < 0).long()
 
     def index(units: Sequence[int]) -> Tensor:
@@ -146,22 +154,22 @@ def _site_tensor(state: RestrictedBoltzmannState, wires: Wires, site: int) -> Te
 
 
 def _log_weight(
-    state: RestrictedBoltzmannState, wires: Wires, site: int, values: dict[int, Tensor]
+    machine: RestrictedBoltzmannMachine, wires: Wires, site: int, values: dict[int, Tensor]
 ) -> Tensor:
     """All terms of the exponent that this site is the first to know, for all values of its wires."""
-    total, sites = torch.zeros_like(values[site]), state.sites
+    visible, hidden, weight = machine.units()
+    bias = torch.cat([visible, hidden])
+    total, sites = torch.zeros_like(values[site], dtype=bias.dtype), len(visible)
     for unit in values:
         if wires.enter[unit] == site:
-            bias = state.visible_bias[unit] if unit < sites else state.hidden_bias[unit - sites]
-            total = total + bias * values[unit]
-    for j, row in enumerate(state.weights):
-        unit = sites + j
+            total = total + bias[unit] * values[unit]
+    for unit, row in enumerate(weight, sites):
         coupled = [i for i in torch.nonzero(row)[:, 0].tolist() if i in values]
         if unit in values:
             for i in coupled:
                 if max(wires.enter[unit], wires.enter[i]) == site:
                     total = total + row[i] * values[unit] * values[i]
         elif wires.enter[unit] == site:  # the unit meets all its neighbours here: sum over its values
-            angle = state.hidden_bias[j] + sum(row[i] * values[i] for i in coupled)
+            angle = bias[unit] + sum(row[i] * values[i] for i in coupled)
             total = total + log_2cosh(angle + torch.zeros_like(total))
     return total

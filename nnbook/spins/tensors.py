@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from nnbook.arrays import check_counts
+from nnbook.networks import random_parameter
 from nnbook.spins.hamiltonians import Boundary
 
 
@@ -49,11 +52,13 @@ class MatrixProductState(nn.Module):
         uniform: bool = False,
         noise: float = 0.5,
         generator: torch.Generator | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        _check_sizes(bond, {"sites": (sites, 2)}, dtype)
+        check_counts(sites=sites, least=2)
+        check_counts(bond=bond)
+        _check_real(dtype)
         if boundary not in ("open", "periodic"):
             raise ValueError(f"boundary: got {boundary!r}, expected 'open' or 'periodic'")
         if uniform and boundary == "open":
@@ -62,11 +67,11 @@ class MatrixProductState(nn.Module):
         opened = [min(bond, 2**i, 2 ** (sites - i)) for i in range(sites + 1)]
         bonds = opened if boundary == "open" else [bond] * (sites + 1)
         self.tensors = nn.ParameterList()
+        draw = partial(random_parameter, generator=generator, dtype=dtype, device=device)
         for left, right in itertools.pairwise(bonds[:2] if uniform else bonds):
-            noisy = noise / max(left, right) ** 0.5 * _normal((2, left, right), generator)
-            self.tensors.append(
-                _parameter(torch.eye(left, right, dtype=torch.float64) + noisy, dtype, device)
-            )
+            tensor = draw((2, left, right), noise / max(left, right) ** 0.5)
+            tensor.data += torch.eye(left, right).to(tensor)
+            self.tensors.append(tensor)
 
     def forward(self, spins: Tensor) -> Tensor:
         """Map configurations ``(batch, sites)`` of ±1 to amplitudes ``(batch,)``."""
@@ -105,20 +110,23 @@ class ProjectedPairState(nn.Module):
         *,
         noise: float = 0.3,
         generator: torch.Generator | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        _check_sizes(bond, {"rows": (rows, 2), "columns": (columns, 2)}, dtype)
+        check_counts(rows=rows, columns=columns, least=2)
+        check_counts(bond=bond)
+        _check_real(dtype)
         self.rows, self.columns, self.bond = rows, columns, bond
         self.tensors = nn.ParameterList()
+        draw = partial(random_parameter, generator=generator, dtype=dtype, device=device)
         for site in range(rows * columns):
             row, column = divmod(site, columns)
             inside = (row > 0, column > 0, row < rows - 1, column < columns - 1)
             shape = (2, *(bond if joined else 1 for joined in inside))
-            start = noise / bond * _normal(shape, generator)
-            start[:, 0, 0, 0, 0] += 1
-            self.tensors.append(_parameter(start, dtype, device))
+            tensor = draw(shape, noise / bond)
+            tensor.data[:, 0, 0, 0, 0] += 1
+            self.tensors.append(tensor)
 
     def forward(self, spins: Tensor) -> Tensor:
         """Map configurations ``(batch, rows * columns)`` of ±1 to amplitudes ``(batch,)``."""
@@ -163,20 +171,8 @@ def contract(tensors: Sequence[Tensor], spins: Tensor) -> Tensor:
     return amplitudes
 
 
-def _normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    """Drawn on the CPU, so that each device gets the same numbers."""
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
-def _parameter(start: Tensor, dtype: torch.dtype | None, device: torch.device | str | None) -> nn.Parameter:
-    return nn.Parameter(start.to(device or torch.get_default_device(), dtype or torch.get_default_dtype()))
-
-
-def _check_sizes(bond: int, extents: dict[str, tuple[int, int]], dtype: torch.dtype | None) -> None:
-    for name, (value, least) in {**extents, "bond": (bond, 1)}.items():
-        if value < least:
-            raise ValueError(f"{name}: got {value}, expected at least {least}")
-    if dtype is not None and not dtype.is_floating_point:
+def _check_real(dtype: torch.dtype) -> None:
+    if not dtype.is_floating_point:
         raise ValueError(f"dtype: got {dtype}, expected a real floating-point type")
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -105,28 +106,39 @@ class SpinWalkers:
         self._here = torch.where(accepted, self._there, self._here)
 
 
+@runtime_checkable
+class HiddenUnits(Protocol):
+    r"""A state that has hidden units, :math:`\psi = e^{a\cdot s} \prod_j 2\cosh(b_j + \sum_i W_{ji} s_i)`."""
+
+    def units(self) -> tuple[Tensor, Tensor, Tensor]:
+        """a, ``(N,)``; b, ``(M,)``; W, ``(M, N)``."""
+
+    def __call__(self, spins: Tensor) -> Tensor:
+        r""":math:`\log\psi` of configurations ``(batch, N)``, ``(batch,)``."""
+
+
 class HiddenUnitWalkers(SpinWalkers):
-    r"""Chains of a restricted Boltzmann machine
-    :math:`\psi = e^{a\cdot s} \prod_j 2\cosh(b_j + \sum_i W_{ji} s_i)`.
+    """Chains of a restricted Boltzmann machine; see above.
 
     Args:
-        visible: a, ``(N,)``.
-        hidden: b, ``(M,)``.
-        weight: W, ``(M, N)``.
+        machine: the state.
         spins, moves: see :class:`SpinWalkers`.
     """
 
-    def __init__(self, visible: Tensor, hidden: Tensor, weight: Tensor, spins: Tensor, moves: Tensor) -> None:
+    @torch.no_grad()
+    def __init__(self, machine: HiddenUnits, spins: Tensor, moves: Tensor) -> None:
+        visible, hidden, weight = machine.units()
         turned = 1 - 2 * (torch.arange(len(hidden), device=hidden.device) % 2)
         hidden, weight = turned * hidden, turned[:, None] * weight
         self._hidden, self._weight = hidden, weight
+        moves = moves.to(weight.device)
         signs = torch.tensor([[1.0, -1.0]])[:, : moves.shape[1]].to(weight)  # an exchange flips s and -s
         change = 2 * (weight.T[moves] * signs[..., None]).sum(1)
         self._factor = torch.cat([-2 * change, 2 * change]).exp()  # first spin up; first spin down
         outside = change.sum(1) - 2 * (visible[moves] * signs).sum(1)  # the brackets
         outside = torch.cat([outside, -outside])
         self._outside, self._log_square = outside.exp(), 2 * outside.real
-        super().__init__(lambda s: rbm_log_psi(visible, hidden, weight, s), spins, moves)
+        super().__init__(machine, spins, moves)
 
     def refresh(self) -> None:
         """Compute the hidden units anew: after many updates in place, rounding errors would add up."""
@@ -168,9 +180,8 @@ class HiddenUnitWalkers(SpinWalkers):
 
 def in_range(weight: Tensor, moves: Tensor) -> bool:
     """Whether no product of :class:`HiddenUnitWalkers` can leave the range of floating-point numbers."""
-    largest = (
-        4 * weight.real.abs().sum(0)[moves].sum(1).max()
-    )  # brackets lie between exp(-2 |D|) and exp(2 |D|)
+    # brackets lie between exp(-2 |D|) and exp(2 |D|)
+    largest = 4 * weight.detach().real.abs().sum(0)[moves.to(weight.device)].sum(1).max()
     return bool(largest < math.log(torch.finfo(weight.dtype).max))
 
 
@@ -178,13 +189,13 @@ def _block(values: Tensor) -> int:
     return BLOCK.get(values.device.type, 2**20)
 
 
-def log_cosh(x: Tensor) -> Tensor:
-    """The logarithm of cosh x without overflow, for real and complex x."""
-    z = torch.where(x.real < 0, -x, x)
-    return z + torch.log1p((-2 * z).exp()) - 0.6931471805599453
+def walkers_of(state: Callable[[Tensor], Tensor], spins: Tensor, moves: Tensor) -> SpinWalkers:
+    """The fastest walkers for a state: those that carry its hidden units along, if it has some in range.
 
-
-def rbm_log_psi(visible: Tensor, hidden: Tensor, weight: Tensor, spins: Tensor) -> Tensor:
-    r""":math:`a\cdot s + \sum_j \log\cosh(b_j + \sum_i W_{ji} s_i)` of configurations ``(batch, N)``."""
-    spins = spins.to(weight.dtype)
-    return spins @ visible + log_cosh(spins @ weight.T + hidden).sum(-1)
+    Args:
+        state: maps configurations ``(batch, N)`` to log psi ``(batch,)``.
+        spins, moves: see :class:`SpinWalkers`.
+    """
+    if isinstance(state, HiddenUnits) and in_range(state.units()[2], moves):
+        return HiddenUnitWalkers(state, spins, moves)
+    return SpinWalkers(state, spins, moves)

@@ -24,11 +24,11 @@ from torch import Tensor, distributed
 from tqdm.auto import tqdm
 
 from nnbook.networks import assign, flatten
-from nnbook.quantum_states import LogState
 from nnbook.runtime import watched
 from nnbook.sample.estimates import Estimate, estimate
 from nnbook.sample.metropolis import Chains, metropolis
 from nnbook.spins.hamiltonians import SpinHamiltonian
+from nnbook.spins.states import LogState
 from nnbook.spins.walkers import SpinWalkers
 from nnbook.train.loop import Fit, read_checkpoint, write_checkpoint
 from nnbook.train.reconfiguration import Form, natural_step
@@ -141,7 +141,7 @@ def optimise(
     ranks take the same step from all samples. Start them with equal parameters; chains are counted per rank.
 
     Args:
-        state: any :class:`~nnbook.quantum_states.LogState`.
+        state: any :class:`~nnbook.spins.states.LogState`.
         hamiltonian: see :mod:`nnbook.spins.hamiltonians`.
         generator: source of the random numbers.
         chains: number of chains, which is also the number of samples a step.
@@ -263,7 +263,7 @@ def measure(
     """Sample a state and estimate its energy.
 
     Args:
-        state: any :class:`~nnbook.quantum_states.LogState`.
+        state: any :class:`~nnbook.spins.states.LogState`.
         hamiltonian: see :mod:`nnbook.spins.hamiltonians`.
         generator: source of the random numbers.
         chains: number of chains, not used where ``spins`` says where they start.

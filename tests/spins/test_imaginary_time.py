@@ -5,22 +5,9 @@ import pytest
 import torch
 from scipy.linalg import expm
 
-import nnbook
+from nnbook.networks_as_tensors import trotter
 from nnbook.spins.hamiltonians import SpinHamiltonian, chain, heisenberg, ising, square
-from nnbook.spins.imaginary_time import ImaginaryTime, cluster_sweep, sample_bulk
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _as_in_a_chapter():
-    nnbook.start(seed=1, device="cpu", quiet=True)
-
-
-def trotter(H, step, steps, order):
-    bonds = np.diag(H.diagonal(H.basis).numpy())
-    field = H.matrix().toarray() - bonds
-    half = expm(-step / 2 * bonds)
-    one = half @ expm(-step * field) @ half if order == 2 else expm(-step * field) @ half @ half
-    return np.linalg.matrix_power(one, steps) @ np.full(len(bonds), len(bonds) ** -0.5)
+from nnbook.spins.imaginary_time import ImaginaryTime, sample_bulk
 
 
 def energy_error(H, exact, **options):
@@ -109,18 +96,6 @@ def test_samples_have_the_exact_correlations(field):
         assert abs(float(chains.mean()) - exact) < 4 * float(chains.std()) / 200**0.5
 
 
-def test_clusters_have_the_boltzmann_weights_of_a_small_graph():
-    edges, couplings = torch.tensor([[0, 1], [1, 2], [2, 0]]), torch.tensor([0.3, 0.7, 0.1])
-    generator, spins = torch.Generator().manual_seed(5), torch.ones(20000, 3, dtype=torch.int8)
-    for _ in range(8):
-        spins = cluster_sweep(spins, edges, couplings, generator)
-    states = torch.cartesian_prod(*[torch.tensor([1.0, -1.0])] * 3)
-    weight = (couplings * states[:, edges[:, 0]] * states[:, edges[:, 1]]).sum(1).exp()
-    for i, j in edges.tolist():
-        exact = float((weight * states[:, i] * states[:, j]).sum() / weight.sum())
-        assert abs(float((spins[:, i] * spins[:, j]).double().mean()) - exact) < 4 / 20000**0.5
-
-
 def test_same_seed_gives_the_same_samples_and_the_window_its_shape():
     network = ImaginaryTime(ising(chain(4), field=1.0), 0.1, 5)
     options = {"samples": 2, "chains": 3, "window": 2}
@@ -151,7 +126,7 @@ def drawn(**options):
         (lambda: ImaginaryTime(ANTI, 0.1, 3), "hamiltonian: got field of the other sign"),
         (lambda: ImaginaryTime(CRITICAL, 0.0, 3), "step: got 0.0, expected a finite time"),
         (lambda: ImaginaryTime(CRITICAL, float("inf"), 3), "step: got inf"),
-        (lambda: ImaginaryTime(CRITICAL, 0.1, 0), "steps: got 0, expected a whole number of at least 1"),
+        (lambda: ImaginaryTime(CRITICAL, 0.1, 0), "steps: got 0, expected a whole number"),
         (lambda: ImaginaryTime(CRITICAL, 0.1, 2.5), "steps: got 2.5"),
         (lambda: ImaginaryTime(CRITICAL, 0.1, 3, 4), "order: got 4"),
         (lambda: ImaginaryTime(ising(chain(24), field=1.0), 0.1, 3).amplitudes(), "sites: got 24"),
@@ -160,12 +135,6 @@ def drawn(**options):
         (lambda: drawn(chains=0), "chains: got 0"),
         (lambda: drawn(warm_up=-1), "warm_up: got -1"),
         (lambda: drawn(window=4), "window: got 4"),
-        (
-            lambda: cluster_sweep(
-                torch.ones(1, 2), torch.tensor([[0, 1]]), torch.tensor([-0.1]), torch.Generator()
-            ),
-            "couplings: got -0.1",
-        ),
     ],
 )
 def test_bad_input_is_refused(call, message):

@@ -1,0 +1,123 @@
+r"""Few spins one half, all configurations one by one: the order of the book, matrices, ground states.
+
+Configuration number n of N spins has :math:`s_i = +1` where bit N - 1 - i of n is zero. So site 0 changes
+slowest, all spins up come first, and amplitudes in this order are a tensor: ``psi.reshape(2, ..., 2)`` has
+one axis a site, index 0 for s = +1. A list of balanced configurations, those of zero magnetisation, is in
+the same order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
+from scipy.sparse.linalg import eigsh
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+#: Enumeration accepts no more configurations than this.
+MOST = 2**20
+
+
+def numbers(sites: int, *, balanced: bool = False) -> Indices:
+    """The numbers of all configurations ``(n,)``, increasing.
+
+    Args:
+        sites: number of spins N.
+        balanced: only configurations with as many spins up as down.
+
+    Raises:
+        ValueError: more than about a million configurations, or an odd number of spins to balance.
+
+    >>> numbers(4, balanced=True)
+    array([ 3,  5,  6,  9, 10, 12])
+    """
+    if balanced and sites % 2:
+        raise ValueError(f"sites: got {sites}, expected an even number, half of them up")
+    count = math.comb(sites, sites // 2) if balanced else 2**sites
+    if count > MOST:
+        raise ValueError(
+            f"sites: got {sites}, which makes {count:,} configurations; their list would take "
+            f"{count * sites / 2**27:,.0f} GiB, expected at most {MOST:,} of them; sample instead "
+            "(nnbook.train.sampled)"
+        )
+    if not balanced:
+        return np.arange(count)
+    down = np.fromiter(itertools.chain(*itertools.combinations(range(sites), sites // 2)), np.int64)
+    return np.sort((1 << down.reshape(count, -1)).sum(1))
+
+
+def configurations(sites: int, *, balanced: bool = False) -> Array:
+    """All configurations ``(n, N)`` of ±1 in the order of their :func:`numbers`.
+
+    Raises:
+        ValueError: as :func:`numbers`.
+
+    >>> configurations(2)
+    array([[ 1.,  1.],
+           [ 1., -1.],
+           [-1.,  1.],
+           [-1., -1.]])
+    """
+    bits = numbers(sites, balanced=balanced)[:, None] >> np.arange(sites)[::-1] & 1
+    return np.where(bits, -1.0, 1.0)
+
+
+def reached(sites: int, moves: Indices, *, balanced: bool = False) -> Indices:
+    """Index of the configuration that each move leads to, ``(n, moves)``; its own where that is not listed.
+
+    Args:
+        sites, balanced: see :func:`numbers`.
+        moves: the sites that each move flips, ``(moves, sites of a move)``.
+    """
+    here = numbers(sites, balanced=balanced)
+    there = here[:, None] ^ (1 << sites - 1 - moves).sum(1)
+    index = np.searchsorted(here, there).clip(max=len(here) - 1)
+    return np.where(here[index] == there, index, np.arange(len(here))[:, None])
+
+
+def matrix(sites: int, bonds: Indices, moves: Indices, *, coupling: float, amplitude: float) -> csr_array:
+    r"""The Hamiltonian :math:`J \sum_{\langle ij\rangle} \sigma^z_i\sigma^z_j + a \sum_m F_m`, sparse.
+
+    Its rows and columns are all configurations, ``(n, n)``.
+
+    Args:
+        sites: number of spins N.
+        bonds: pairs of sites, ``(bonds, 2)``.
+        moves: the site that each :math:`F_m` flips, ``(moves, 1)``; or two antiparallel spins that it
+            exchanges, ``(moves, 2)``, and then the configurations are the balanced ones.
+        coupling: J.
+        amplitude: a.
+
+    Raises:
+        ValueError: as :func:`numbers`.
+    """
+    balanced = moves.shape[1] == 2
+    spins, targets = configurations(sites, balanced=balanced), reached(sites, moves, balanced=balanced)
+    row, move = np.nonzero(targets != np.arange(len(spins))[:, None])
+    flips = csr_array((np.full(len(row), amplitude), (row, targets[row, move])), shape=(len(spins),) * 2)
+    energies = coupling * spins[:, bonds].prod(2).sum(1)
+    return (flips + diags_array(energies)).tocsr()
+
+
+def ground_state(hamiltonian: csr_array, *, seed: int = 1) -> tuple[float, Array]:
+    """Lowest energy and its normalised amplitudes ``(n,)`` by Lanczos; the largest of them is positive.
+
+    Where no element beside the diagonal is positive, neither is any amplitude of a ground state negative
+    (Perron and Frobenius), and Lanczos starts with ones: that keeps out states of other symmetries, however
+    close. Otherwise the ground state may be orthogonal to ones, and the start is random.
+
+    Args:
+        hamiltonian: a symmetric matrix, ``(n, n)``.
+        seed: of the random start.
+    """
+    count = hamiltonian.shape[0]
+    beside = hamiltonian - diags_array(hamiltonian.diagonal())
+    start = np.ones(count) if beside.max() <= 0 else np.random.default_rng(seed).normal(size=count)
+    values, vectors = eigsh(hamiltonian, k=1, which="SA", v0=start, tol=1e-14)
+    psi = vectors[:, 0]
+    return float(values[0]), psi * np.sign(psi[np.abs(psi).argmax()])

@@ -1,0 +1,77 @@
+"""What the chapter *Networks, tensor networks and imaginary time* reads, and dense exponentials."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import expm
+
+from nnbook.exact.chains import ising_correlation
+from nnbook.exact.enumerate import Array
+from nnbook.spins.entanglement import (
+    compress,
+    decompose,
+    entanglement_entropy,
+    inner,
+    schmidt_rank,
+    schmidt_values,
+)
+from nnbook.spins.hamiltonians import SpinHamiltonian, all_spins, chain, heisenberg, ising, rectangle
+from nnbook.spins.imaginary_time import ImaginaryTime, sample_bulk
+from nnbook.spins.machines import deep_machine, triple_unit
+from nnbook.spins.machines_as_tensors import direct_wires, fewest_wires, matrix_product
+from nnbook.spins.states import Amplitude, RestrictedBoltzmannMachine
+from nnbook.spins.tensors import MatrixProductState, ProjectedPairState, contract
+from nnbook.train.linear_method import minimise
+
+__all__ = [
+    "Amplitude",
+    "ImaginaryTime",
+    "MatrixProductState",
+    "ProjectedPairState",
+    "RestrictedBoltzmannMachine",
+    "all_spins",
+    "chain",
+    "compress",
+    "contract",
+    "decompose",
+    "deep_machine",
+    "direct_wires",
+    "entanglement_entropy",
+    "fewest_wires",
+    "heisenberg",
+    "inner",
+    "ising",
+    "ising_correlation",
+    "matrix_product",
+    "minimise",
+    "rectangle",
+    "sample_bulk",
+    "schmidt_rank",
+    "schmidt_values",
+    "triple_unit",
+    "trotter",
+]
+
+
+def trotter(hamiltonian: SpinHamiltonian, step: float, steps: int, order: int) -> Array:
+    r"""All amplitudes of M steps of imaginary time by dense matrix exponentials, from spins along x.
+
+    .. math:: \bigl(e^{-\delta X} e^{-\delta Z}\bigr)^M |+\rangle \quad\text{or}\quad
+              \bigl(e^{-\delta Z/2} e^{-\delta X} e^{-\delta Z/2}\bigr)^M |+\rangle, \qquad H = X + Z
+
+    with the bonds Z and the field X; neither a network nor torch takes part. The amplitudes are ``(2^N,)``,
+    not normalised.
+
+    Args:
+        hamiltonian: an Ising model in a transverse field.
+        step: :math:`\delta`.
+        steps: M.
+        order: of the splitting, 1 or 2.
+    """
+    whole = hamiltonian.matrix()
+    bonds = whole.diagonal()
+    field = expm(-step * (whole.toarray() - np.diag(bonds)))
+    half = np.exp(-step / 2 * bonds)
+    one = half[:, None] * field * half if order == 2 else field * half**2
+    amplitudes: Array = np.linalg.matrix_power(one, steps) @ np.full(len(bonds), len(bonds) ** -0.5)
+    return amplitudes
