@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 LIBRARY = sorted(p.relative_to(ROOT / "nnbook") for p in (ROOT / "nnbook").rglob("[!_]*.py"))
 LEAVES = {"neural_polytopes": "polytopes", "polytope_gallery": "polytopes"}
-WITHOUT_LEAF = {"networks_as_tensors"}
+WITHOUT_LEAF: set[str] = set()
 WITHOUT_TEST = {
     "test_derivatives.py",
     "dynamics/test_equations.py",
@@ -26,18 +26,11 @@ WITHOUT_TEST = {
     "particles/test_sectors.py",
     "particles/test_solve.py",
     "particles/test_waves.py",
-    "spins/test_entanglement.py",
-    "spins/test_machines.py",
-    "spins/test_machines_as_tensors.py",
-    "spins/test_states.py",
-    "test_networks_as_tensors.py",
     "test_arrays.py",
     "train/test_loop.py",
     "train/test_reconfiguration.py",
     "exact/test_lines.py",
-    "exact/test_enumerate.py",
     "sample/test_walkers.py",
-    "sample/test_clusters.py",
     "geometry/test_network.py",
 }
 PICTURES = {"image/png", "image/svg+xml", PLOTLY_MIME}
