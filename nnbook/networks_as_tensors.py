@@ -23,34 +23,15 @@ from nnbook.spins.states import Amplitude, RestrictedBoltzmannMachine
 from nnbook.spins.tensors import MatrixProductState, ProjectedPairState, contract
 from nnbook.train.linear_method import minimise
 
+# fmt: off
 __all__ = [
-    "Amplitude",
-    "ImaginaryTime",
-    "MatrixProductState",
-    "ProjectedPairState",
-    "RestrictedBoltzmannMachine",
-    "all_spins",
-    "chain",
-    "compress",
-    "contract",
-    "decompose",
-    "deep_machine",
-    "direct_wires",
-    "entanglement_entropy",
-    "fewest_wires",
-    "heisenberg",
-    "inner",
-    "ising",
-    "ising_correlation",
-    "matrix_product",
-    "minimise",
-    "rectangle",
-    "sample_bulk",
-    "schmidt_rank",
-    "schmidt_values",
-    "triple_unit",
-    "trotter",
+    "Amplitude", "ImaginaryTime", "MatrixProductState", "ProjectedPairState", "RestrictedBoltzmannMachine",
+    "all_spins", "chain", "compress", "contract", "decompose", "deep_machine", "direct_wires",
+    "entanglement_entropy", "fewest_wires", "heisenberg", "inner", "ising", "ising_correlation",
+    "matrix_product", "minimise", "rectangle", "sample_bulk", "schmidt_rank", "schmidt_values",
+    "triple_unit", "trotter",
 ]
+# fmt: on
 
 
 def trotter(hamiltonian: SpinHamiltonian, step: float, steps: int, order: int) -> Array:

@@ -9,25 +9,10 @@ from nnbook.train.linear_method import minimise
 from nnbook.train.reconfiguration import natural_step
 from nnbook.train.sampled import measure, optimise
 
+# fmt: off
 __all__ = [
-    "Amplitude",
-    "Estimate",
-    "Jastrow",
-    "Lattice",
-    "LogState",
-    "MatrixProductState",
-    "MeanField",
-    "RestrictedBoltzmannMachine",
-    "SpinHamiltonian",
-    "chain",
-    "enlarge",
-    "estimate",
-    "heisenberg",
-    "ising",
-    "measure",
-    "minimise",
-    "natural_step",
-    "optimise",
-    "spin_chains",
-    "square",
+    "Amplitude", "Estimate", "Jastrow", "Lattice", "LogState", "MatrixProductState", "MeanField",
+    "RestrictedBoltzmannMachine", "SpinHamiltonian", "chain", "enlarge", "estimate", "heisenberg", "ising",
+    "measure", "minimise", "natural_step", "optimise", "spin_chains", "square",
 ]
+# fmt: on

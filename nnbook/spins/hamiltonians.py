@@ -155,10 +155,7 @@ class SpinHamiltonian:
         """Number of spins N."""
         return self.lattice.sites
 
-    @property
-    def size(self) -> int:
-        """Degrees of freedom, the proposals of a sweep: the number of spins."""
-        return self.sites
+    size = sites  # of a sweep, see nnbook.train.sampled
 
     @property
     def exchanges(self) -> bool:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nnbook.arrays import check_counts
 from nnbook.sample.clusters import cluster_sweep
-from nnbook.spins.hamiltonians import SpinHamiltonian
+from nnbook.spins.hamiltonians import SpinHamiltonian, all_spins
 from nnbook.spins.machines import BoltzmannMachine, pair_unit
 
 
@@ -101,13 +101,16 @@ class ImaginaryTime:
         log_c = 0.5 * (twice + math.log(-math.expm1(-2 * twice))) - math.log(2)
         return self.sites * (self.steps * log_c - 0.5 * math.log(2))
 
-    def amplitudes(self) -> Tensor:
+    def amplitudes(
+        self, *, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None
+    ) -> Tensor:
         """All amplitudes ``(2^N,)``, normalised; the layers are summed exactly, the deepest one first.
 
         Raises:
             ValueError: more configurations than can be enumerated.
         """
-        bonds = -self.hamiltonian.diagonal(self.hamiltonian.basis) / abs(self.hamiltonian.coupling)
+        spins = all_spins(self.sites, dtype=dtype, device=device)
+        bonds = self.hamiltonian.diagonal(spins) / self.hamiltonian.coupling
         psi = torch.ones_like(bonds)
         for depth in range(self.steps, -1, -1):
             if depth < self.steps:
@@ -116,31 +119,36 @@ class ImaginaryTime:
             psi = psi / psi.norm()
         return psi
 
-    def machine(self, *, bond_units: bool = True) -> BoltzmannMachine:
+    def machine(
+        self,
+        *,
+        bond_units: bool = True,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> BoltzmannMachine:
         """The network as a Boltzmann machine.
 
         Args:
             bond_units: give each bond of each layer a hidden unit one layer deeper, so that no coupling is
                 left within a layer; otherwise the couplings within the layers stay.
+            dtype, device: of its weights.
         """
-        n, bonds = self.sites, self.hamiltonian.lattice.bonds
+        n, bonds = self.sites, self.hamiltonian.lattice.bonds.cpu()
         copies = torch.arange(n * (self.steps + 1)).reshape(self.steps + 1, n)
         edges = [torch.stack([copies[:-1].reshape(-1), copies[1:].reshape(-1)], 1)]
-        weights = [torch.full((n * self.steps,), self.depth_coupling, dtype=torch.float64)]
+        weights = [self.depth_coupling] * (n * self.steps)
         units, constant = copies.numel(), self.log_constant
         for layer, coupling in zip(copies, self.bond_couplings, strict=True):
-            if coupling == 0:
-                continue
-            joined = layer[bonds]
-            if bond_units:
-                weight, _, log_norm = pair_unit(coupling)
+            joined = layer[bonds] if coupling else bonds[:0]
+            if coupling and bond_units:
+                coupling, _, log_norm = pair_unit(coupling)
                 new = torch.arange(units, units + len(bonds)).repeat(2)
                 joined = torch.stack([joined.T.reshape(-1), new], 1)
-                units, constant, coupling = units + len(bonds), constant + len(bonds) * log_norm, weight
+                units, constant = units + len(bonds), constant + len(bonds) * log_norm
             edges.append(joined)
-            weights.append(torch.full((len(joined),), coupling, dtype=torch.float64))
-        bias = torch.zeros(units, dtype=torch.float64)
-        return BoltzmannMachine(n, bias, torch.cat(edges), torch.cat(weights), constant)
+            weights += [coupling] * len(joined)
+        bias = torch.zeros(units, dtype=dtype, device=device)
+        return BoltzmannMachine(n, bias, torch.cat(edges).to(device), bias.new_tensor(weights), constant)
 
 
 def _sum_layer(psi: Tensor, coupling: float) -> Tensor:
@@ -192,7 +200,7 @@ def sample_bulk(
         network: the network.
         samples: looks at each chain, one sweep apart.
         chains: independent copies, side by side.
-        generator: source of the random numbers.
+        generator: source of the random numbers; the samples are on its device.
         warm_up: sweeps before the first look, from random spins.
         window: layers on each side of the visible one that are kept as well.
 
@@ -203,9 +211,10 @@ def sample_bulk(
     check_counts(warm_up=warm_up, window=window, least=0)
     if window > network.steps:
         raise ValueError(f"window: got {window}, expected at most the {network.steps} layers of the network")
-    edges, couplings = _mirrored(network)
+    edges, couplings = (part.to(generator.device) for part in _mirrored(network))
     units = (2 * network.steps + 1) * network.sites
-    spins = 1 - 2 * torch.randint(0, 2, (chains, units), generator=generator, dtype=torch.int8)
+    draw = torch.randint(0, 2, (chains, units), generator=generator, dtype=torch.int8, device=edges.device)
+    spins = 1 - 2 * draw
     seen = []
     for look in range(warm_up + samples):
         spins = cluster_sweep(spins, edges, couplings, generator)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -89,13 +90,11 @@ class MeanField(LogState):
         return spins.to(self.field.dtype) @ self.field
 
 
-class Jastrow(LogState):
-    r"""Pairs of spins, :math:`\log\psi = \sum_i a_i s_i + \sum_{i<j} J_{ij} s_i s_j` :cite:p:`jastrow1955`.
+class Jastrow(MeanField):
+    r"""Pairs of spins :cite:p:`jastrow1955`, :math:`\log\psi = \sum_i a_i s_i + \sum_{i<j} J_{ij} s_i s_j`.
 
     Args:
-        sites: number of spins N.
-        generator: source of the random start; PyTorch's global one if absent.
-        dtype, device: of the parameters.
+        sites, generator, dtype, device: see :class:`MeanField`.
     """
 
     def __init__(
@@ -106,18 +105,16 @@ class Jastrow(LogState):
         dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__()
-        check_counts(sites=sites)
-        draw = partial(random_parameter, generator=generator, dtype=dtype, device=device)
-        self.field = draw((sites,), 0.1)
-        self.coupling = draw((sites * (sites - 1) // 2,), 0.1)
+        start: Any = {"generator": generator, "dtype": dtype, "device": device}
+        super().__init__(sites, **start)
+        self.coupling = random_parameter((sites * (sites - 1) // 2,), 0.1, **start)
         self.register_buffer("pairs", torch.triu_indices(sites, sites, 1, device=self.field.device))
 
     def forward(self, spins: Tensor) -> Tensor:
         """Map ``(batch, N)`` to ``(batch,)``."""
         s = spins.to(self.field.dtype)
         first, second = self.get_buffer("pairs")
-        return s @ self.field + (s[..., first] * s[..., second]) @ self.coupling
+        return super().forward(s) + (s[..., first] * s[..., second]) @ self.coupling
 
 
 class RestrictedBoltzmannMachine(LogState):
@@ -253,9 +250,8 @@ def enlarge(
             f"machine: got one of {machine.weight.shape[1]} sites and {len(machine.get_buffer('group'))} "
             f"permutations, expected the {smaller.sites} translations of the smaller lattice"
         )
-    if len(smaller.shape) != len(larger.shape) or any(
-        a > b for a, b in zip(smaller.shape, larger.shape, strict=True)
-    ):
+    extents = list(zip(smaller.shape, larger.shape, strict=False))
+    if len(smaller.shape) != len(larger.shape) or any(a > b for a, b in extents):
         raise ValueError(
             f"larger: got shape {larger.shape}, expected one at least as large as {smaller.shape}"
         )
@@ -268,10 +264,7 @@ def enlarge(
         device=machine.weight.device,
     )
     filters = torch.stack([_centred(f.view(smaller.shape)) for f in machine.weight])
-    gaps = [
-        (b // 2 - a // 2, b - a - b // 2 + a // 2) for a, b in zip(smaller.shape, larger.shape, strict=True)
-    ]
-    padding = [size for gap in reversed(gaps) for size in gap]
+    padding = [gap for a, b in reversed(extents) for gap in (b // 2 - a // 2, b - a - b // 2 + a // 2)]
     grown.weight.copy_(torch.nn.functional.pad(filters, padding).flatten(1))
     if machine.hidden_bias is not None and grown.hidden_bias is not None:
         grown.hidden_bias.copy_(machine.hidden_bias)
