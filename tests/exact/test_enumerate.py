@@ -96,7 +96,7 @@ def test_the_start_is_seeded():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: configurations(40), "which makes 1,099,511,627,776 configurations; .* 327,680 GiB, .* sample"),
+        (lambda: configurations(40), "makes 1,099,511,627,776 configurations; .* 327,680 GiB, .* sample"),
         (lambda: numbers(40, balanced=True), "which makes 137,846,528,820 configurations"),
         (lambda: matrix(21, RING, SITES, coupling=1.0, amplitude=1.0), "2,097,152 configurations"),
         (lambda: numbers(5, balanced=True), "sites: got 5, expected an even number"),
