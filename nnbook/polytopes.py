@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, check_counts
 from nnbook.geometry.level_sets import Polytope, mesh, polytope
 from nnbook.geometry.network import PolytopeNet, even_points, random_points
 from nnbook.geometry.solids import Solid, by_corners, scene, turnable
@@ -45,6 +45,7 @@ __all__ = [
     "exact_loss",
     "facet_bound",
     "fit_sphere",
+    "flatten",
     "kernel_loss",
     "mesh",
     "polygon_loss",
@@ -113,8 +114,7 @@ def fit_sphere(
     >>> fit_sphere(PolytopeNet(2, (2,), (1.0,)))
     PolytopeNet of type (2;1) in 2 dimensions: loss 9.459029e-03, on the whole sphere 9.459029e-03
     """
-    if starts < 1:
-        raise ValueError(f"starts: got {starts}, expected at least one random network")
+    check_counts(starts=starts)
     generator = torch.Generator().manual_seed(seed)
     whole = sphere_loss(net) if points is None else None
     loss = whole if whole and len(net.widths) == 1 else sample_loss(net, _data(net, points, generator))
@@ -135,14 +135,9 @@ def _data(net: PolytopeNet, points: int | Tensor | None, generator: torch.Genera
     if points is None:
         points = even_points(6000, net.dim).to(net.weights[0])
         return points[points[:, -1] > 0]  # as f(-x) = f(x)
-    if isinstance(points, int | np.integer):
-        if points < net.dim:
-            raise ValueError(
-                f"points: got {points}, expected at least {net.dim}, and thousands for a good fit"
-            )
-        return random_points(int(points), net.dim, generator=generator).to(net.weights[0])
-    if isinstance(points, float):
-        raise ValueError(f"points: got {points}, expected a whole number or an array (n, {net.dim})")
+    if isinstance(points, int | float | np.integer):
+        check_counts(least=net.dim, points=points)
+        return random_points(points, net.dim, generator=generator).to(net.weights[0])
     data = torch.as_tensor(points).to(net.weights[0])
     on_sphere = data.ndim == 2 and data.shape[1] == net.dim and len(data) >= net.dim
     if not on_sphere or not torch.allclose(data.norm(dim=1), torch.ones_like(data[:, 0]), atol=1e-6):

@@ -18,7 +18,7 @@ import torch
 import trimesh
 from scipy.linalg import qr
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, check_counts
 from nnbook.geometry.complexes import Complex, Loop, subdivide
 from nnbook.geometry.network import PolytopeNet
 from nnbook.geometry.point_groups import PointGroup, point_group
@@ -174,8 +174,7 @@ def mesh(net: PolytopeNet, *, refine: int = 3) -> Complex:
     Raises:
         ValueError: a network in another dimension, refine below zero.
     """
-    if refine < 0:
-        raise ValueError(f"refine: got {refine}, expected zero or more divisions")
+    check_counts(least=0, refine=refine)
     if net.dim != 3:
         raise ValueError(f"net: got {net.dim} dimensions, expected three; net.slice(basis) cuts it")
     cells = _barycentric(cones(net, layers=1))  # corners and ridges of symmetric bodies lie on its lines

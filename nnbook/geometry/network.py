@@ -19,7 +19,7 @@ from scipy.stats import norm, qmc
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, check_counts
 from nnbook.networks import random_parameter
 
 
@@ -73,10 +73,10 @@ class PolytopeNet(nn.Module):
     @torch.no_grad()
     def _scale(self, x: Tensor) -> None:
         """Make the units of each layer one on average, and those of the last add up to one."""
-        for k, (weight, power) in enumerate(zip(self.weights, self.powers, strict=True)):
-            size = _power(self._layers(x)[k], power).mean(0).sum()
+        for k, (weight, exponent) in enumerate(zip(self.weights, self.powers, strict=True)):
+            size = power(self._layers(x)[k], exponent)[0].mean(0).sum()
             last = k == len(self.widths) - 1
-            weight /= (size if last else size / self.widths[k]) ** (1 / power)
+            weight /= (size if last else size / self.widths[k]) ** (1 / exponent)
 
     @property
     def degree(self) -> float:
@@ -85,14 +85,14 @@ class PolytopeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(..., dim)`` to ``(...,)``."""
-        return _power(self._layers(x)[-1], self.powers[-1]).sum(-1)
+        return power(self._layers(x)[-1], self.powers[-1])[0].sum(-1)
 
     def _layers(self, x: Tensor) -> list[Tensor]:
         """Inputs of the units of each layer, ``(..., units)``."""
         inputs = []
-        for weight, power in zip(self.weights, self.powers, strict=True):
+        for weight, exponent in zip(self.weights, self.powers, strict=True):
             inputs.append(x @ weight.mT)
-            x = _power(inputs[-1], power)
+            x = power(inputs[-1], exponent)[0]
         return inputs
 
     def layers(self) -> list[Callable[[Array], Array]]:
@@ -163,12 +163,14 @@ def even_points(
     return F.normalize(torch.as_tensor(points), dim=1).to(device, dtype)
 
 
-def _power(x: Tensor, power: float) -> Tensor:
-    """|x|^p; for p < 1 its slope, infinite at zero, is cut off where |x| is below 1e-9."""
-    size = x.abs()
-    if power >= 1:
-        return size if power == 1 else size.pow(power)
-    return torch.where(size < 1e-9, size * 1e-9 ** (power - 1), size.clamp_min(1e-9).pow(power))
+def power(x: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
+    """|x|^p and its slope; for p < 1 the slope, infinite at zero, is cut off where |x| is below 1e-9."""
+    size, sign = x.abs(), x.sign()
+    if exponent == 1:
+        return size, sign
+    least = 1e-9 if exponent < 1 else torch.finfo(x.dtype).tiny
+    rate = size.clamp_min(least).pow(exponent - 1)
+    return size * rate, sign * rate * torch.where(size < least, 1.0, exponent)
 
 
 def _skew(columns: Array) -> float:
@@ -176,18 +178,15 @@ def _skew(columns: Array) -> float:
 
 
 def _check_type(dim: int, widths: Sequence[int], powers: Sequence[float]) -> None:
-    if dim < 2:
-        raise ValueError(f"dim: got {dim}, expected at least 2: in one dimension the sphere is two points")
-    for name, value in (("widths", widths), ("powers", powers)):
-        if not isinstance(value, Sequence):
-            raise ValueError(f"{name}: got {value}, expected a sequence with one entry a layer, such as (6,)")
-    if len(widths) == 0 or len(widths) != len(powers):
+    check_counts(least=2, dim=dim)  # in one dimension the sphere is two points
+    sequences = isinstance(widths, Sequence) and isinstance(powers, Sequence)
+    if not sequences or not 0 < len(widths) == len(powers):
         raise ValueError(
-            f"powers: got {len(powers)} for {len(widths)} widths, expected one power a layer, for example "
+            f"powers: got {powers!r} for widths {widths!r}, expected one power a layer, for example "
             "widths=(6, 4), powers=(1.0, 1.0)"
         )
-    if min(widths) < 1 or not all(isinstance(n, int | np.integer) for n in widths):
-        raise ValueError(f"widths: got {tuple(widths)}, expected whole numbers of units above zero")
+    for units in widths:
+        check_counts(widths=units)
     if not all(0 < p < np.inf for p in powers):
         raise ValueError(f"powers: got {tuple(powers)}, expected finite numbers above zero")
     if widths[0] < dim:

@@ -59,13 +59,7 @@ class Solid:
         pen = {"color": "#303030", "width": 3}
         return [
             mesh,
-            go.Scatter3d(
-                **_columns("xyz", line),
-                mode="lines",
-                line=pen,
-                hoverinfo="skip",
-                showlegend=False,
-            ),
+            go.Scatter3d(**_columns("xyz", line), mode="lines", line=pen, hoverinfo="skip", showlegend=False),
         ]
 
     def _paint(self) -> dict[str, Any]:
@@ -77,13 +71,7 @@ class Solid:
         numbers = np.round(self.colour, 5).astype(np.float32)
         low, high = self.scale or (float(numbers.min()), float(numbers.max()))
         bar = {"title": {"text": self.label, "side": "right"}, "thickness": 14, "len": 0.7}
-        return {
-            "intensity": numbers,
-            "cmin": low,
-            "cmax": high,
-            "colorscale": "Cividis",
-            "colorbar": bar,
-        }
+        return {"intensity": numbers, "cmin": low, "cmax": high, "colorscale": "Cividis", "colorbar": bar}
 
 
 def _columns(names: str, points: Array) -> dict[str, Any]:
@@ -136,9 +124,7 @@ def turnable(
 
 
 def scene(
-    labels: Sequence[str] = (),
-    eye: tuple[float, float, float] = (1.5, 1.1, 0.9),
-    reach: Reach | None = None,
+    labels: Sequence[str] = (), eye: tuple[float, float, float] = (1.5, 1.1, 0.9), reach: Reach | None = None
 ) -> dict[str, Any]:
     """The three axes and the camera of a plotly layout; see :func:`turnable`."""
     sizes = [float(v) for v in np.broadcast_to(1.0 if reach is None else reach, 3)]

@@ -25,10 +25,10 @@ import torch
 from scipy.special import gamma, hyp2f1
 from torch import Tensor
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, check_counts
 from nnbook.geometry.level_sets import cones, sectors
-from nnbook.geometry.network import PolytopeNet
-from nnbook.networks import as_function, assign, flatten
+from nnbook.geometry.network import PolytopeNet, power
+from nnbook.networks import assign, flatten
 from nnbook.train.quasi_newton import Objective
 
 
@@ -43,8 +43,7 @@ def polygon_loss(units: int) -> float:
     >>> f"{polygon_loss(2):.6e}"
     '9.459029e-03'
     """
-    if units < 1:
-        raise ValueError(f"units: got {units}, expected at least 1")
+    check_counts(units=units)
     a = np.pi / (2 * units)
     return float(1 - (np.sin(a) / a) ** 2 / (0.5 + np.sin(2 * a) / (4 * a)))
 
@@ -108,15 +107,26 @@ def sample_loss(net: PolytopeNet, points: Tensor, weights: Tensor | None = None)
         points: on the unit sphere, ``(n, dim)``.
         weights: of the points, ``(n,)``, with sum one; default: all equal.
     """
-    function = as_function(net)
+    shapes = [weight.shape for weight in net.weights]
     share = torch.full_like(points[:, 0], 1 / len(points)) if weights is None else weights
 
     def one(vector: Tensor) -> tuple[Tensor, Tensor]:
-        vector = vector.detach().requires_grad_()
-        value = share @ (function(vector, points) - 1).square()
-        return value.detach(), torch.autograd.grad(value, vector)[0]
+        parts = vector.split([shape.numel() for shape in shapes])
+        layers = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+        outputs, slopes = [points], []
+        gradients: list[Tensor] = []
+        for weight, exponent in zip(layers, net.powers, strict=True):
+            output, slope = power(outputs[-1] @ weight.mT, exponent)
+            outputs.append(output)
+            slopes.append(slope)
+        miss = outputs[-1].sum(1) - 1
+        pull = (2 * share * miss)[:, None]  # backwards by hand, three times as fast as autograd
+        for k in reversed(range(len(layers))):
+            pull = slopes[k] * (pull @ layers[k + 1] if gradients else pull)
+            gradients.append((pull.mT @ outputs[k]).flatten())
+        return share @ miss.square(), torch.cat(gradients[::-1])
 
-    return lambda params: _stacked(map(one, params))
+    return lambda params: _stacked(map(one, params.detach()))
 
 
 def sphere_loss(net: PolytopeNet, *, order: int = 10) -> Objective | None:

@@ -178,11 +178,14 @@ def folded():
         (lambda: heights(TWO, np.ones(2)), r"points: got shape \(2,\), expected \(points, 2\)"),
         (lambda: softplus_gap(TWO), "got relu units, expected softplus$"),
         # networks and their level sets
-        (lambda: net_of(1, (3,)), "dim: got 1, expected at least 2"),
-        (lambda: net_of(3, (), ()), "powers: got 0 for 0 widths, expected one power a layer"),
-        (lambda: net_of(3, (4, 4), (1.0,)), "powers: got 1 for 2 widths, expected one power a layer"),
-        (lambda: net_of(3, (4, 0)), r"widths: got \(4, 0\), expected whole numbers"),
-        (lambda: net_of(3, (4.5,)), r"widths: got \(4.5,\), expected whole numbers"),
+        (lambda: net_of(1, (3,)), "dim: got 1, expected a whole number, at least 2"),
+        (lambda: net_of(3, (), ()), r"powers: got \(\) for widths \(\), expected one power a layer"),
+        (
+            lambda: net_of(3, (4, 4), (1.0,)),
+            r"powers: got \(1.0,\) for widths \(4, 4\), expected one power a",
+        ),
+        (lambda: net_of(3, (4, 0)), "widths: got 0, expected a whole number, at least 1"),
+        (lambda: net_of(3, (4.5,)), "widths: got 4.5, expected a whole number, at least 1"),
         *(
             (partial(net_of, 3, (4,), (p,)), rf"powers: got \({p},\), expected finite numbers above zero")
             for p in (0.0, -1.0, math.nan, math.inf)
