@@ -1,10 +1,10 @@
-r"""Two or three identical particles on a lattice: the Hamiltonian and its exact spectrum.
+r"""One to three identical particles on a lattice: the Hamiltonian and its exact spectrum.
 
 .. math:: H = \sum_i \Bigl[ -\frac{\Delta_i}{2h^2} + V(x_i) \Bigr] + \sum_{i<j} U(|x_i - x_j|), \qquad
           \Delta_i \psi = \psi(x_i + h) - 2 \psi(x_i) + \psi(x_i - h)
 
 acts on the ordered configurations of one statistics (:mod:`nnbook.particles.sectors`), so each spectrum has
-the states of bosons or of fermions and no others. Units :math:`\hbar = m = 1`.
+the states of bosons or of fermions and no others. Units :math:`\hbar = m = 1`; after :cite:t:`naito2023`.
 """
 
 from __future__ import annotations
@@ -12,98 +12,200 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.linalg import eigh, toeplitz
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
-from nnbook.arrays import Array, Potential, checked_values
+from nnbook.arrays import Array, Potential, checked_values, fix_sign
+from nnbook.exact.lines import lattice_states
 from nnbook.particles.grid import Grid, Spectrum
-from nnbook.particles.sectors import Particles, Sector, Statistics, sector
+from nnbook.particles.sectors import Particles, Sector, Statistics
+from nnbook.train.linear_method import RayleighQuotient
 
-#: The lattice solver accepts no more configurations than this.
+#: A lattice Hamiltonian has no more configurations than this.
 MOST = 1_000_000
 
 
 @dataclass(frozen=True)
-class ManyBodyHamiltonian:
-    """Identical particles in a potential, with an energy for each pair.
+class Hamiltonian:
+    r"""Kinetic and potential energy of identical particles, with an interaction of each pair.
 
     Args:
         grid: the lattice of each particle.
         potential: V(x) of one particle; takes and returns a NumPy array.
         interaction: U(r) of a pair at distance r ≥ 0; takes and returns a NumPy array. None for none.
-        count: number of particles, 1 to 3.
+        particles: how many, 1 to 3, and their statistics; default: one.
 
     Raises:
-        ValueError: values of the wrong shape or not finite, a count outside 1 to 3, more than a million
+        ValueError: values of the wrong shape or not finite, more than three particles, more than a million
             configurations.
+
+    >>> Hamiltonian(Grid(1024), lambda x: x**2 / 2).exact(states=2).energies.round(6)
+    array([0.499997, 1.499985])
     """
 
     grid: Grid
     potential: Potential
     interaction: Potential | None = None
-    count: int = 2
-    trap_values: Array = field(init=False, repr=False, compare=False)
-    pair_values: Array = field(init=False, repr=False, compare=False)
+    particles: Particles = field(default_factory=Particles)
+    tables: tuple[Array, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_size(self.grid, self.count)
-        distance: Array = self.grid.h * np.arange(self.grid.points - 1, dtype=np.float64)
-        pair = self.interaction or np.zeros_like
-        object.__setattr__(self, "trap_values", checked_values("potential", self.potential, self.grid.x))
-        object.__setattr__(self, "pair_values", checked_values("interaction", pair, distance, symbol="r"))
+        _check_size(self.grid, self.particles)
+        tables = [checked_values("potential", self.potential, self.grid.x)]
+        if self.interaction:
+            r: Array = self.grid.h * np.arange(self.grid.points - 1, dtype=np.float64)
+            tables.append(checked_values("interaction", self.interaction, r, symbol="r"))
+        object.__setattr__(self, "tables", tuple(tables))
 
-    def sector(self, statistics: Statistics) -> Sector:
-        """The configurations of bosons or of fermions."""
-        return sector(self.grid, Particles(self.count, statistics))
+    @cached_property
+    def sector(self) -> Sector:
+        """The ordered configurations that wave functions live on; for one particle, the sites."""
+        return Sector(self.grid, self.particles)
 
-    def trap(self, statistics: Statistics) -> Array:
-        """Potential energy of each configuration of a sector, ``(n,)``."""
-        return np.asarray(self.trap_values[self.sector(statistics).sites].sum(1))
+    @cached_property
+    def terms(self) -> tuple[Array, ...]:
+        """Potential energy and, if there is one, interaction energy of each configuration, ``(n,)``."""
+        sites, total = self.sector.sites, np.zeros(len(self.sector.sites))
+        potential = total + self.tables[0][sites].sum(1)
+        pairs = [sites[:, i] - sites[:, j] for i, j in itertools.combinations(range(sites.shape[1]), 2)]
+        return potential, *(total + sum(table[r] for r in pairs) for table in self.tables[1:])
 
-    def pairs(self, statistics: Statistics) -> Array:
-        """Interaction energy of each configuration of a sector, ``(n,)``."""
-        sites, energy = self.sector(statistics).sites, 0.0
-        for i, j in itertools.combinations(range(self.count), 2):
-            energy = energy + self.pair_values[sites[:, i] - sites[:, j]]
-        return energy + np.zeros(len(sites))
+    @cached_property
+    def values(self) -> Array:
+        """All of it together, ``(n,)``."""
+        return np.asarray(np.sum(self.terms, axis=0))
+
+    def on(self, points: int) -> Hamiltonian:
+        """The same particles in the same box on another number of intervals."""
+        return replace(self, grid=Grid(points, self.grid.x_max))
+
+    def exact(self, states: int = 1) -> Spectrum:
+        """The lowest eigenstates, ``psi (n, states)`` normalised with the weights of the sector.
+
+        SciPy's tridiagonal solver for one particle, its sparse Lanczos solver for more. With two that works
+        on the inverse of H, which takes a sparse factorisation; with three the factors would fill up, and
+        the lattices are coarse enough to do without.
+
+        Args:
+            states: how many, from the ground state up.
+
+        Raises:
+            ValueError: fewer than 1 state, more than there are sites, or for several particles as many as
+                there are configurations.
+        """
+        if self.particles.count == 1:
+            energies, psi = lattice_states(self.values, self.grid.h, states)
+        else:
+            energies, psi = self._lanczos(states)
+        return Spectrum(energies, np.column_stack([fix_sign(column) for column in psi.T]))
+
+    def _lanczos(self, states: int) -> tuple[Array, Array]:
+        size, count = len(self.values), self.particles.count
+        if not (isinstance(states, int) and 1 <= states < size):
+            raise ValueError(
+                f"states: got {states}, expected 1 to {max(size - 1, 0)}, fewer than configurations; "
+                "a finer grid has more"
+            )
+        start = np.random.default_rng(0).normal(size=size)  # has a part of each symmetry
+        if count == 2:
+            options = {"sigma": self.values.min()}
+        else:
+            options = {"which": "SA", "tol": 1e-10, "ncv": max(40, 3 * states)}
+        energies, vectors = eigsh(self.matrix(), states, v0=start, **options)
+        order = energies.argsort()
+        return energies[order], vectors[:, order] / np.sqrt(self.sector.weights)[:, None]
+
+    def matrix(self) -> csr_array:
+        """H as a sparse symmetric matrix ``(n, n)``, which acts on wave functions times root weight."""
+        hops, root, scale = self.sector.neighbours, np.sqrt(self.sector.weights), 2 * self.grid.h**2
+        rows, columns = np.nonzero(hops < len(root))[0], hops[hops < len(root)]
+        kinetic = csr_array((-root[rows] / root[columns] / scale, (rows, columns)), shape=(len(root),) * 2)
+        return (kinetic + diags_array(hops.shape[1] / scale + self.values)).tocsc()
+
+    def energies(self, psi: Tensor) -> tuple[Tensor, ...]:
+        r"""Kinetic, potential and, if there is one, interaction energy of each wave function.
+
+        The kinetic energy is :math:`\sum (\psi_a - \psi_b)^2 / 2h^2` over all links of the lattice, those to
+        the walls included: the same as the matrix, with less rounding. Differentiable.
+
+        Args:
+            psi: one wave function ``(n,)``, or columns ``(n, k)``; need not be normalised.
+        """
+
+        def tensor(values: Array) -> Tensor:
+            row = torch.as_tensor(values, dtype=psi.dtype, device=psi.device)
+            return row if psi.ndim == 1 else row[:, None]
+
+        hops, weights = self.sector.neighbours.T, self.sector.weights
+        # a link is met from both of its ends; one to a wall, or to a node, from one end only
+        shares = weights * np.where(hops < len(psi), 0.25, 0.5) / self.grid.h**2
+        padded = torch.cat([psi, torch.zeros_like(psi[:1])])
+        kinetic = torch.zeros_like(psi)
+        for hop, share in zip(hops, shares, strict=True):
+            there = padded[torch.as_tensor(hop, device=psi.device)]
+            kinetic = kinetic + tensor(share) * (psi - there).square()
+        density = tensor(weights) * psi.square()
+        parts = kinetic, *(tensor(term) * density for term in self.terms)
+        return tuple(part.sum(0) / density.sum(0) for part in parts)
+
+    def energy(self, psi: Tensor) -> Tensor:
+        """The total energy, the Rayleigh quotient of ``psi``; shapes as in :meth:`energies`."""
+        return torch.stack(self.energies(psi)).sum(0)
 
     def operator(
-        self,
-        statistics: Statistics,
-        *,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str = "cpu",
+        self, *, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu"
     ) -> Callable[[Tensor], Tensor]:
-        """H as a function of columns ``(n, k)`` on the sector, made of torch functions."""
-        hops = torch.as_tensor(self.sector(statistics).neighbours.T.copy(), device=device)
-        rest = self.count / self.grid.h**2 + self.trap(statistics) + self.pairs(statistics)
-        diagonal = torch.as_tensor(rest, dtype=dtype, device=device)[:, None]
+        """H as a function of columns ``(n, k)``, made of torch functions."""
+        hops = [torch.as_tensor(hop.copy(), device=device) for hop in self.sector.neighbours.T]
+        values = torch.as_tensor(self.values, dtype=dtype, device=device)[:, None]
+        scale = 1 / (2 * self.grid.h**2)
 
         def apply(psi: Tensor) -> Tensor:
             padded = torch.cat([psi, torch.zeros_like(psi[:1])])
-            total = padded[hops[0]]
+            total = psi - padded[hops[0]]
             for hop in hops[1:]:
-                total = total + padded[hop]
-            return diagonal * psi - total / (2 * self.grid.h**2)
+                total = total + (psi - padded[hop])
+            return scale * total + values * psi
 
         return apply
 
-    def on(self, points: int) -> ManyBodyHamiltonian:
-        """The same particles in the same box on another number of intervals."""
-        return ManyBodyHamiltonian(
-            Grid(points, self.grid.x_max), self.potential, self.interaction, self.count
+    def apply(self, psi: Tensor) -> Tensor:
+        """H on the columns of ``psi (n, k)``."""
+        return self.operator(dtype=psi.dtype, device=psi.device)(psi)
+
+    def problem(
+        self,
+        below: Array | None = None,
+        *,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str = "cpu",
+    ) -> RayleighQuotient:
+        """The energy as a problem for :func:`nnbook.train.linear_method.minimise`.
+
+        Args:
+            below: orthonormal states ``(n, k)`` that the wave function is kept orthogonal to.
+            dtype, device: of the training.
+        """
+
+        def tensor(values: Array) -> Tensor:
+            return torch.as_tensor(values, dtype=dtype, device=device)
+
+        return RayleighQuotient(
+            points=tensor(self.sector.x),
+            operator=self.operator(dtype=dtype, device=device),
+            weights=tensor(self.sector.weights),
+            below=None if below is None else tensor(below),
         )
 
 
-def _check_size(grid: Grid, count: int) -> None:
-    if not (isinstance(count, int) and count >= 1):
-        raise ValueError(f"count: got {count!r}, expected a whole number of particles, 1 to 3")
+def _check_size(grid: Grid, particles: Particles) -> None:
+    count = particles.count
     size = Particles(min(count, 9), "boson").configurations(grid.points - 1)
     if count > 3 or size > MOST:
         memory = 3 * 8 * 200 * size / 1e9
@@ -115,132 +217,30 @@ def _check_size(grid: Grid, count: int) -> None:
         )
 
 
-def hamiltonian(
-    grid: Grid, omega: float = 1.0, interaction: Potential | None = None, *, count: int = 2
-) -> ManyBodyHamiltonian:
-    r"""Particles in the harmonic trap :math:`\omega^2 x^2 / 2`.
+def trapped(
+    statistics: Statistics,
+    grid: Grid,
+    omega: float = 1.0,
+    interaction: Potential | None = None,
+    *,
+    count: int = 2,
+) -> Hamiltonian:
+    r"""Bosons or fermions in the harmonic trap :math:`\omega^2 x^2 / 2`.
 
     Args:
+        statistics: ``"boson"`` or ``"fermion"``.
         grid: the lattice of each particle.
         omega: the trap's frequency, zero for a box without a trap.
         interaction: U(r) of a pair at distance r; takes and returns a NumPy array.
         count: number of particles, 1 to 3.
 
     Raises:
-        ValueError: a frequency that is negative or not finite; and those of :class:`ManyBodyHamiltonian`.
+        ValueError: a frequency that is negative or not finite, unknown statistics; and those of
+            :class:`Hamiltonian`.
 
-    >>> exact(hamiltonian(Grid(64), omega=1.0), "fermion").energies.round(4)
+    >>> trapped("fermion", Grid(64), omega=1.0).exact().energies.round(4)
     array([1.9954])
     """
     if not (math.isfinite(omega) and omega >= 0):
         raise ValueError(f"omega: got {omega}, expected a frequency, zero or more")
-    return ManyBodyHamiltonian(grid, lambda x: omega**2 * x**2 / 2, interaction, count)
-
-
-def exact(ham: ManyBodyHamiltonian, statistics: Statistics, states: int = 1) -> Spectrum:
-    """The lowest eigenstates of one statistics, by SciPy's sparse Lanczos solver.
-
-    Up to two particles it works on the inverse of H, which takes a sparse factorisation; with three the
-    factors would fill up, and the lattices are coarse enough to do without.
-
-    Args:
-        ham: the problem.
-        statistics: ``"boson"`` or ``"fermion"``.
-        states: how many, from the ground state up.
-
-    Returns:
-        The energies and the states on the ordered configurations, ``(n, states)``, normalised with the
-        sector's weights.
-
-    Raises:
-        ValueError: unknown statistics, fewer than 1 state, or as many as there are configurations.
-    """
-    basis = sector_of(ham, statistics)
-    size = len(basis.sites)
-    if not (isinstance(states, int) and 1 <= states < size):
-        most = max(size - 1, 0)
-        raise ValueError(
-            f"states: got {states}, expected 1 to {most}, fewer than configurations; a finer grid has more"
-        )
-    root = np.sqrt(basis.weights)
-    rows, hops = np.repeat(np.arange(size), 2 * ham.count), basis.neighbours.ravel()
-    rows, hops = rows[hops < size], hops[hops < size]
-    kinetic = csr_array((root[rows] / root[hops] / (-2 * ham.grid.h**2), (rows, hops)), shape=(size, size))
-    rest = ham.trap(statistics) + ham.pairs(statistics)
-    matrix = kinetic + diags_array(ham.count / ham.grid.h**2 + rest)
-    start = np.random.default_rng(0).normal(size=size)  # has a part of each symmetry
-    if ham.count <= 2:
-        energies, vectors = eigsh(matrix.tocsc(), states, sigma=rest.min(), v0=start)
-    else:
-        energies, vectors = eigsh(matrix, states, which="SA", v0=start, tol=1e-10, ncv=max(40, 3 * states))
-    order = energies.argsort()
-    psi = np.stack([fix_sign(vectors[:, k] / root) for k in order], axis=1)
-    return Spectrum(energies[order], psi)
-
-
-def sector_of(ham: ManyBodyHamiltonian, statistics: Statistics) -> Sector:
-    """The sector of a Hamiltonian that a reader passed.
-
-    Raises:
-        TypeError: another kind of Hamiltonian.
-        ValueError: unknown statistics.
-    """
-    if not isinstance(ham, ManyBodyHamiltonian):
-        raise TypeError(
-            f"ham: got {type(ham).__name__}, expected a ManyBodyHamiltonian; hamiltonian(grid, omega, "
-            "interaction, count=1) is the one for a single particle"
-        )
-    return ham.sector(statistics)
-
-
-def fix_sign(psi: Array) -> Array:
-    """Make the largest value positive; of two equally large ones, the first."""
-    large = np.flatnonzero(np.abs(psi) > 0.99 * np.abs(psi).max())
-    return psi if psi[large[0]] > 0 else -psi
-
-
-def separated(
-    omega: float, interaction: Potential | None, statistics: Statistics, states: int = 1, *, points: int = 600
-) -> Array:
-    r"""Energies of two particles in a harmonic trap without a lattice, to about ten digits for ω ≥ 0.1.
-
-    Centre of mass and distance separate,
-
-    .. math:: E = \omega\bigl(n + \tfrac12\bigr) + \epsilon_k, \qquad
-              \Bigl[-\frac{d^2}{dr^2} + \frac{\omega^2 r^2}{4} + U(|r|)\Bigr] \phi_k = \epsilon_k\, \phi_k
-
-    with even :math:`\phi` for bosons and odd for fermions. The equation is solved on sinc functions at
-    :math:`r = \tfrac12 d, \tfrac32 d, \dots` :cite:p:`colbert1992`, which converge exponentially where U is
-    smooth.
-
-    Args:
-        omega: the trap's frequency, above zero.
-        interaction: U(r), or None.
-        statistics: ``"boson"`` or ``"fermion"``.
-        states: how many, from the ground state up.
-        points: number of sinc functions out to :math:`r = 18 / \sqrt{\omega}`; a weak trap with a narrow
-            interaction needs more.
-
-    Raises:
-        ValueError: unknown statistics, a frequency that is not positive, fewer than 1 state.
-
-    >>> separated(1.0, None, "boson", 3).round(9)
-    array([1., 2., 3.])
-    """
-    if not (math.isfinite(omega) and omega > 0):
-        raise ValueError(
-            f"omega: got {omega}, expected a positive frequency; without a trap nothing is bound"
-        )
-    if not 1 <= states <= points:
-        raise ValueError(f"states: got {states}, expected 1 to {points}")
-    parity = 1 if Particles(2, statistics).statistics == "boson" else -1
-    step = 18 / math.sqrt(omega) / points
-    lag = np.arange(2 * points)
-    sinc = np.where(lag == 0, math.pi**2 / 3, 2.0 * (-1.0) ** lag / np.maximum(lag, 1) ** 2) / step**2
-    r: Array = step * (np.arange(points, dtype=np.float64) + 0.5)
-    mirror = sinc[np.add.outer(lag[:points], lag[:points]) + 1]
-    pair = checked_values("interaction", interaction or np.zeros_like, r, symbol="r")
-    inner = toeplitz(sinc[:points]) + parity * mirror + np.diag(omega**2 * r**2 / 4 + pair)
-    relative = eigh(inner, eigvals_only=True, subset_by_index=(0, min(states, points) - 1))
-    ladder = omega * (np.arange(states) + 0.5)
-    return np.sort(np.add.outer(ladder, relative).ravel())[:states]
+    return Hamiltonian(grid, lambda x: omega**2 * x**2 / 2, interaction, Particles(count, statistics))

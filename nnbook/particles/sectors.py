@@ -11,13 +11,13 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Literal, get_args
+from functools import cached_property
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, check_counts
 from nnbook.particles.grid import Grid
 
 Statistics = Literal["boson", "fermion"]
@@ -29,8 +29,8 @@ class Particles:
     """So many identical particles.
 
     Args:
-        count: N.
-        statistics: ``"boson"``, or ``"fermion"`` (all of one spin).
+        count: N; default one.
+        statistics: ``"boson"`` (default), or ``"fermion"`` (all of one spin).
 
     Raises:
         ValueError: a count below 1, unknown statistics.
@@ -39,12 +39,11 @@ class Particles:
     array([ 1., -1., -1.,  1.,  1., -1.])
     """
 
-    count: int
-    statistics: Statistics
+    count: int = 1
+    statistics: Statistics = "boson"
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.count, int) and self.count >= 1):
-            raise ValueError(f"count: got {self.count!r}, expected a whole number of particles, at least 1")
+        check_counts(count=self.count)
         if self.statistics not in get_args(Statistics):
             raise ValueError(f"statistics: got {self.statistics!r}, expected 'boson' or 'fermion'")
 
@@ -81,6 +80,10 @@ class Sector:
 
     grid: Grid
     particles: Particles
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What goes to another process are the arguments; the configurations are made again there."""
+        return Sector, (self.grid, self.particles)
 
     @cached_property
     def sites(self) -> Indices:
@@ -161,9 +164,3 @@ class Sector:
         share = np.tile(self.weights * psi**2, len(pairs)) / len(pairs)
         found = np.bincount(apart, share, self.grid.points - 1) / self.grid.h
         return np.where(np.arange(len(found)) == 0, found, found / 2)
-
-
-@lru_cache(maxsize=32)
-def sector(grid: Grid, particles: Particles) -> Sector:
-    """The :class:`Sector`, made once for each grid and kind of particles."""
-    return Sector(grid, particles)
