@@ -17,7 +17,7 @@ import nnbook
 from nnbook.lattice_qm import Grid, Hamiltonian, WaveFunction, solve
 from nnbook.show import Table, scientific
 from nnbook.train.first_order import Fit, fit
-from nnbook.train.linear_method import RayleighQuotient, minimise
+from nnbook.train.linear_method import minimise
 
 HAM = Hamiltonian(Grid(1024, 5.0), lambda x: x**2 / 2)
 EXACT = HAM.exact().energies[0]
@@ -36,11 +36,6 @@ def model(seed: int) -> WaveFunction:
     return WaveFunction((8, 8), generator=torch.Generator().manual_seed(seed))
 
 
-def rayleigh(ham: Hamiltonian) -> RayleighQuotient:
-    sites = torch.as_tensor(ham.grid.x)[:, None]
-    return RayleighQuotient(sites, ham.apply, torch.full((len(sites),), ham.grid.h, dtype=sites.dtype))
-
-
 def first_order(seed: int, **options: object) -> Fit:
     wave = model(seed)
     return fit(lambda: HAM.energy(wave(X)), wave.parameters(), **options)  # type: ignore[arg-type]
@@ -49,11 +44,9 @@ def first_order(seed: int, **options: object) -> Fit:
 METHODS = {
     "Adam, lr 0.01": lambda seed: first_order(seed, steps=20000),
     "L-BFGS": lambda seed: first_order(seed, steps=200, optimiser=LBFGS),
-    "linear method": lambda seed: minimise(rayleigh(HAM), model(seed), accelerate=False),
-    "linear method, accelerated": lambda seed: minimise(rayleigh(HAM), model(seed)),
-    "accelerated, coarse to fine": lambda seed: minimise(
-        [rayleigh(HAM.coarser(128)), rayleigh(HAM)], model(seed)
-    ),
+    "linear method": lambda seed: minimise(HAM.problem(), model(seed), accelerate=False),
+    "linear method, accelerated": lambda seed: minimise(HAM.problem(), model(seed)),
+    "accelerated, coarse to fine": lambda seed: minimise([HAM.on(128).problem(), HAM.problem()], model(seed)),
 }
 
 
@@ -65,7 +58,7 @@ def seconds_to(run: Fit, distance: float) -> float:
 
 
 def optimisers() -> Table:
-    minimise(rayleigh(HAM.coarser(16)), model(0), steps=3)  # the first call sets up
+    minimise(HAM.on(16).problem(), model(0), steps=3)  # the first call sets up
     rows = []
     for name, method in METHODS.items():
         runs = [method(seed) for seed in (1, 2, 3)]
@@ -92,7 +85,7 @@ def threads() -> Table:
         for hidden in ((8, 8), (32, 16)):
             wave = WaveFunction(hidden, generator=torch.Generator().manual_seed(1))
             begin = time.perf_counter()
-            minimise(rayleigh(HAM), wave, steps=20, tolerance=0.0)
+            minimise(HAM.problem(), wave, steps=20, tolerance=0.0)
             times.append(f"{time.perf_counter() - begin:.2f}")
         rows.append((str(count), *times))
     return Table(("threads", "20 steps, 8-8, M = 1024 / s", "20 steps, 32-16, M = 1024 / s"), rows)

@@ -11,24 +11,19 @@ from functools import partial
 import numpy as np
 
 import nnbook
-from nnbook.multi_particle import Grid, exact, hamiltonian, solve
-from nnbook.particles.hamiltonian import ManyBodyHamiltonian
+from nnbook.multi_particle import Grid, solve, trapped
 from nnbook.show import Table, scientific
 
 BOXES = {1: 5.0, 5: 3.75, 10: 2.5}
 ROWS = [(kind, w, lam) for kind in ("boson", "fermion") for w in BOXES for lam in (-1, -0.25, 0, 0.25, 1)]
 
 
-def gaussian(omega: float, lam: float, grid: Grid) -> ManyBodyHamiltonian:
-    return hamiltonian(grid, omega, lambda r: 100 * lam * np.exp(-(r**2)))
-
-
 def error(row: tuple[str, int, float], points: int, shrink: bool, tolerance: float) -> float:
     kind, omega, lam = row
     box = BOXES[omega] if shrink else 5.0
-    ham = gaussian(omega, lam, Grid(int(points * box / 5), box))
-    state = solve(ham, statistics=kind, tolerance=tolerance)  # type: ignore[arg-type]
-    return state.energy - exact(ham, kind).energies[0]  # type: ignore[arg-type]
+    grid = Grid(int(points * box / 5), box)
+    ham = trapped(kind, grid, omega, lambda r: 100 * lam * np.exp(-(r**2)))  # type: ignore[arg-type]
+    return solve(ham, tolerance=tolerance).energy - float(ham.exact().energies[0])
 
 
 def thirty(run: nnbook.Run) -> Table:
@@ -47,9 +42,9 @@ def three() -> Table:
     lines = []
     for kind in ("boson", "fermion"):
         begin = time.perf_counter()
-        state = solve(hamiltonian(Grid(64), count=3), statistics=kind)
+        state = solve(trapped(kind, Grid(64), count=3))  # type: ignore[arg-type]
         seconds = time.perf_counter() - begin
-        gap = state.energy - exact(state.hamiltonian, kind).energies[0]
+        gap = state.energy - float(state.hamiltonian.exact().energies[0])
         lines.append((f"3 {kind}s, M = 64", f"{seconds:.1f}", str(state.fit.steps), scientific(gap, 1)))
     return Table(("free particles", "s", "steps", "error"), lines)
 
