@@ -93,4 +93,5 @@ class ConvexLoss:
         flat = jac.flatten(0, 1)
         pull = 0.5 * (bend @ jac).flatten(0, 1).mT
         curvature = pull @ flat
-        return Expansion(loss, 0.5 * (flat.mT @ slope.flatten()), curvature, curvature, pull)
+        gradient = 0.5 * (flat.mT @ slope.flatten())
+        return Expansion(loss, gradient, curvature, curvature, pull, values.flatten(), flat)

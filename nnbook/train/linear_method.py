@@ -13,25 +13,31 @@ the Schrödinger equation, quadratically convergent where natural gradient is li
 :math:`R = S + \nu\,\bar S\, 1` limits the change of the wave function (:math:`S = J^T J`, the metric of
 stochastic reconfiguration) and of the parameters at once. Each step is bent along the curved family of wave
 functions by half the acceleration :math:`a = -(A + \mu R)^{-1} J^T (H - E)\, \partial^2_{\delta\delta} \psi`
-:cite:p:`transtrum2012`, which gains orders of magnitude in the flat valleys of a network's landscape.
+:cite:p:`transtrum2012`, which gains orders of magnitude in the flat valleys of a network's landscape. The
+second derivative is a difference of wave functions,
+
+.. math:: \partial^2_{\delta\delta} \psi \approx
+          \frac{2}{h} \Bigl( \frac{\psi(\theta + h\delta) - \psi(\theta)}{h} - J \delta \Bigr),
+
+so that networks of any operations are supported: nested forward differentiation, the exact way, costs five
+times as much, and is silently wrong in PyTorch 2.13 for determinants and solutions of linear equations.
 """
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
-from tqdm.auto import tqdm
 
+from nnbook.arrays import check_counts
 from nnbook.networks import as_function, assign, flatten, jacobian
-from nnbook.runtime import watched
-from nnbook.train.loop import Fit
+from nnbook.train.loop import End, Fit, digest, run, settled
 
 Function = Callable[[Tensor, Tensor], Tensor]
 
@@ -53,7 +59,7 @@ class Problem(Protocol):
         """Whether the network may have several values ``(n, m)`` at a point."""
 
     def state(self, function: Function, params: Tensor) -> Tensor:
-        """What the second derivative of a step is taken of: as many numbers as ``pull`` has columns."""
+        """What a step moves along a curve: as many numbers as ``tangents`` has rows."""
 
     def value(self, function: Function, params: Tensor) -> Tensor:
         """The number to be minimised."""
@@ -103,7 +109,7 @@ class RayleighQuotient:
         image, bra = self.operator(psi), self._bra(jac)
         energy = (self._bra(psi) @ image).squeeze()
         pull = self._bra(self.operator(jac)).sub_(energy * bra)
-        return Expansion(energy, (bra @ image)[:, 0], pull @ jac, bra @ jac, pull)
+        return Expansion(energy, (bra @ image)[:, 0], pull @ jac, bra @ jac, pull, psi[:, 0], jac)
 
     def _bra(self, f: Tensor) -> Tensor:
         return (self.weights[:, None] * f).T
@@ -118,9 +124,10 @@ def _size(psi: Tensor) -> Tensor:
 
 
 class Expansion(NamedTuple):
-    """Energy, half gradient g ``(p,)``, curvature A and metric S ``(p, p)``, and J^T W (H - E) ``(p, n)``.
+    """A number to second order: itself, half its gradient g ``(p,)``, curvature A and metric S ``(p, p)``.
 
-    The last one, ``pull``, turns a change of the wave function into a force on the parameters.
+    With ``pull``, J^T W (H - E) ``(p, n)``, which turns a change of the wave function into a force on the
+    parameters; ``state``, psi ``(n,)``; and its ``tangents``, J ``(n, p)``.
     """
 
     energy: Tensor
@@ -128,14 +135,14 @@ class Expansion(NamedTuple):
     curvature: Tensor
     metric: Tensor
     pull: Tensor
+    state: Tensor
+    tangents: Tensor
 
 
 # Factors on (mu, nu) that each step tries; the lowest energy wins.
 LADDER = ((0.1, 1.0), (1.0, 1.0), (10.0, 1.0), (3.0, 0.1), (0.3, 10.0))
-
-# Reach of the second difference along a step, in units of that step. Two values are three times faster than
-# nested forward differentiation, which is silently wrong for determinants and linear solvers in torch 2.13.
-REACH = 0.1
+# Part of a step over which its bend is measured: 4e-14 of rounding, some per cent of the third derivative.
+PART = 0.1
 
 
 @dataclass
@@ -160,10 +167,15 @@ class _Descent:
     def step(self, problem: Problem, function: Function, *, accelerate: bool = True) -> None:
         """One step of each descent: try every rung of the ladder, keep the lowest energy."""
         here = vmap(lambda p: problem.expand(function, p))(self.params)
-        ladder = torch.tensor(LADDER, dtype=self.mu.dtype, device=self.mu.device)
+        ladder = self.mu.new_tensor(LADDER)
         mu, nu = self.mu[:, None] * ladder[:, 0], (self.nu[:, None] * ladder[:, 1]).clamp(1e-9, 1.0)
-        bend = self._acceleration(problem, function) if accelerate else None
-        change, solved = _solve(here, mu, nu, bend)
+        factor, solved = _factor(here, mu, nu)
+        change = -_times_inverse(factor, here.gradient[:, None].expand(*mu.shape, -1))
+        if accelerate:
+            bend = self._bend(problem, function, here, change)
+            acceleration = -_times_inverse(factor, bend @ here.pull.mT)
+            small = acceleration.norm(dim=-1) < 1.5 * change.norm(dim=-1)
+            change = change + 0.5 * torch.where(small[..., None], acceleration, 0.0)
         trial = self.params[:, None] + change
         value = vmap(vmap(lambda p: problem.value(function, p)))(trial)
         value = torch.where(solved & value.isfinite(), value, torch.inf)
@@ -176,30 +188,90 @@ class _Descent:
         self.nu = torch.where(better, nu.gather(1, best)[:, 0], self.nu)
         self.value = torch.where(better, lowest, here.energy).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
-    def _acceleration(self, problem: Problem, function: Function) -> Callable[[Tensor], Tensor]:
-        def second(params: Tensor, direction: Tensor) -> Tensor:
-            up, down = (problem.state(function, params + h * direction) for h in (REACH, -REACH))
-            return (up + down - 2 * problem.state(function, params)) / REACH**2
-
-        return lambda change: vmap(vmap(second, in_dims=(None, 0)))(self.params, change)
+    def _bend(self, problem: Problem, function: Function, here: Expansion, change: Tensor) -> Tensor:
+        """The second derivatives of the states along the changes, ``(starts, rungs, n)``."""
+        states = vmap(vmap(lambda p: problem.state(function, p)))(self.params[:, None] + PART * change)
+        return (2 / PART) * ((states - here.state[:, None]) / PART - change @ here.tangents.mT)
 
 
-def _solve(
-    here: Expansion, mu: Tensor, nu: Tensor, second: Callable[[Tensor], Tensor] | None
-) -> tuple[Tensor, Tensor]:
-    """Steps ``(starts, rungs, p)`` for each damping, and which of them could be solved for."""
+def _factor(here: Expansion, mu: Tensor, nu: Tensor) -> tuple[Tensor, Tensor]:
+    """Cholesky factors of A + mu R ``(starts, rungs, p, p)``, and where there are any."""
     scale = here.metric.diagonal(dim1=1, dim2=2).mean(1)[:, None]
     damped = here.curvature[:, None] + mu[..., None, None] * here.metric[:, None]
     damped.diagonal(dim1=2, dim2=3).add_((mu * nu * scale)[..., None])
     factor, info = torch.linalg.cholesky_ex(damped)  # fails where the curvature is not positive: no candidate
-    force = here.gradient[:, None, :, None].expand(*mu.shape, -1, 1)
-    velocity = -torch.cholesky_solve(force, factor)[..., 0]
-    if second is None:
-        return velocity, info == 0
-    bend = (second(velocity) @ here.pull.mT)[..., None]
-    acceleration = -torch.cholesky_solve(bend, factor)[..., 0]
-    small = acceleration.norm(dim=-1) < 1.5 * velocity.norm(dim=-1)
-    return velocity + 0.5 * torch.where(small[..., None], acceleration, 0.0), info == 0
+    return factor, info == 0
+
+
+def _times_inverse(factor: Tensor, force: Tensor) -> Tensor:
+    return torch.cholesky_solve(force[..., None], factor)[..., 0]
+
+
+@dataclass
+class _Search:
+    """The trainer: several descents, of which the better half stays, and one problem after the other."""
+
+    problems: list[Problem]
+    function: Function
+    descent: _Descent
+    explore: int
+    steps: int
+    tolerance: float
+    patience: int
+    accelerate: bool
+    leaves: ClassVar[tuple[Tensor, ...]] = ()  # a step never goes up
+    stage: int = 0
+    together: int = 0
+    alone: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        starts, size = self.descent.params.shape
+        self.problem = {
+            "starts": f"{starts} of {size} parameters, {self.descent.params.dtype}",
+            "method": f"explore {self.explore}, accelerate {self.accelerate}",
+            "problems": ", ".join(
+                f"{type(p).__name__} {digest(v for v in vars(p).values() if isinstance(v, Tensor))}"
+                for p in self.problems
+            ),
+        }
+
+    def begin(self) -> float:
+        current = self.problems[self.stage]
+        value = vmap(lambda p: current.value(self.function, p))(self.descent.params)
+        return float(value.nan_to_num(nan=torch.inf, posinf=torch.inf).min())
+
+    def step(self) -> dict[str, float]:
+        if self._over():
+            self.stage, self.together, self.alone = self.stage + 1, 0, []
+        current, starts = self.problems[self.stage], len(self.descent.params)
+        self.descent.step(current, self.function, accelerate=self.accelerate)
+        value = float(self.descent.value.min())
+        if starts == 1:
+            self.alone.append(value)
+        else:
+            self.together += 1
+            if self.together % self.explore == 0:
+                self.descent = self.descent.best(starts // 2)
+        return {"value": value, "stage": self.stage, "points": len(current.points)}
+
+    def _over(self) -> bool:
+        return len(self.alone) >= self.steps or settled(self.alone, self.tolerance, self.patience)
+
+    def end(self, values: Sequence[float]) -> End | None:
+        if not self._over() or self.stage < len(self.problems) - 1:
+            return None
+        if settled(self.alone, self.tolerance, self.patience):
+            return End(True, f"gain below {self.tolerance:g}")
+        return End(False, f"{self.steps} steps on the last problem were not enough")
+
+    def state(self) -> dict[str, Any]:
+        counts = {"stage": self.stage, "together": self.together, "alone": list(self.alone)}
+        return {"descent": asdict(self.descent), **counts}
+
+    def load(self, state: dict[str, Any]) -> None:
+        like = self.descent.params
+        self.descent = _Descent(**{name: v.to(like) for name, v in state["descent"].items()})
+        self.stage, self.together, self.alone = state["stage"], state["together"], state["alone"]
 
 
 def minimise(
@@ -212,6 +284,8 @@ def minimise(
     tolerance: float = 1e-9,
     patience: int = 8,
     accelerate: bool = True,
+    checkpoint: str | Path | None = None,
+    every: int = 10,
     label: str = "minimise",
 ) -> Fit:
     """Minimise an energy or a loss over the parameters of ``model``, which are changed in place.
@@ -229,54 +303,30 @@ def minimise(
         tolerance: a problem is solved when ``patience`` steps gain less energy than this.
         patience: see ``tolerance``.
         accelerate: bend each step along the family of wave functions; without it, the plain linear method.
-        label: name on the progress bar, which shows in a terminal and in Jupyter only.
+        checkpoint, every, label: see :func:`nnbook.train.loop.run`.
 
     Returns:
         The :class:`~nnbook.train.loop.Fit`; its history has the extra arrays ``"stage"`` (which
-        problem) and ``"points"`` (its size), and its values are those *after* each step.
+        problem) and ``"points"`` (its size).
 
     Raises:
-        ValueError: a count below 1, no problem, a model or starts of the wrong shape, no finite energy.
+        ValueError: a count below 1, no problem, a model or starts of the wrong shape, a checkpoint of another
+            problem.
     """
     problems = list(problem) if isinstance(problem, Sequence) else [problem]
-    _check(problems, model, starts, {"explore": explore, "steps": steps, "patience": patience})
+    check_counts(explore=explore, steps=steps, patience=patience)
+    _check(problems, model, starts)
     first = flatten(model)[None] if starts is None else starts.to(flatten(model))
-    function, descent = as_function(model), _Descent.begin(first)
-    rows: list[tuple[float, float, int, int]] = []  # seconds, value, stage, points
-    began, converged = time.perf_counter(), False
-    with tqdm(desc=label, disable=not watched()) as bar:
-        for stage, current in enumerate(problems):
-            together, alone, converged = 0, 0, False
-            while alone < steps and not converged:
-                descent.step(current, function, accelerate=accelerate)
-                bar.update()
-                value = float(descent.value.min())
-                if not np.isfinite(value):
-                    raise ValueError(
-                        "starts: got none with a finite energy or loss; check the problem and its points"
-                    )
-                rows.append((time.perf_counter() - began, value, stage, len(current.points)))
-                if len(descent.params) > 1:
-                    together += 1
-                    descent = descent.best(len(descent.params) // 2) if together % explore == 0 else descent
-                else:
-                    alone += 1
-                    converged = alone > patience and rows[-1 - patience][1] - value < tolerance
-    assign(model, descent.params[0])
-    reason = (
-        f"gain below {tolerance:g}" if converged else f"{steps} steps on the last problem were not enough"
+    search = _Search(
+        problems, as_function(model), _Descent.begin(first), explore, steps, tolerance, patience, accelerate
     )
-    columns = np.array(rows, dtype=float).T
-    history = dict(zip(("seconds", "value", "stage", "points"), columns, strict=True))
-    return Fit(value, len(rows), converged, reason, {"step": np.arange(len(rows), dtype=float), **history})
+    fit = run(search, label=label, checkpoint=checkpoint, every=every)
+    if math.isfinite(fit.value):
+        assign(model, search.descent.best().params[0])
+    return fit
 
 
-def _check(
-    problems: Sequence[Problem], model: nn.Module, starts: Tensor | None, counts: dict[str, int]
-) -> None:
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name}: got {count}, expected at least 1")
+def _check(problems: Sequence[Problem], model: nn.Module, starts: Tensor | None) -> None:
     if not problems:
         raise ValueError("problem: got an empty sequence, expected at least one")
     size = flatten(model).numel()

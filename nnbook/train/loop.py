@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +99,15 @@ class Trainer(Protocol):
 def settled(values: Sequence[float], tolerance: float, patience: int) -> bool:
     """Whether the last ``patience`` values are no better than those before by ``tolerance`` or more."""
     return len(values) > patience and min(values[:-patience]) - min(values[-patience:]) < tolerance
+
+
+def digest(tensors: Iterable[Tensor]) -> str:
+    """A short name for numbers: other numbers, another name."""
+    total = hashlib.sha256()
+    for values in tensors:
+        total.update(f"{tuple(values.shape)} {values.dtype}".encode())
+        total.update(values.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()[:12]
 
 
 def run(
