@@ -113,6 +113,15 @@ def test_settled_when_patience_steps_gain_nothing(values, expected):
 # Ctrl-C
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own handler: whoever started the tests may have left another."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_after_the_step_and_the_run_goes_on_later(tmp_path):
     path = tmp_path / "run.pt"
     with pytest.warns(RuntimeWarning, match="stopped at step 3: interrupted"):
@@ -122,6 +131,7 @@ def test_ctrl_c_ends_after_the_step_and_the_run_goes_on_later(tmp_path):
     assert go(Halving(), checkpoint=path).value == 0.5**8
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_second_ctrl_c_raises_and_the_step_is_undone():
     trainer = Halving(at={3: lambda x: (ctrl_c(x), ctrl_c(x))})
     with pytest.raises(KeyboardInterrupt):
