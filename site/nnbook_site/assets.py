@@ -28,6 +28,8 @@ def _page_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any]
     if "book-plotly" in context.get("body", ""):
         app.add_js_file("vendor/plotly.min.js", priority=100, loading_method="defer")
         app.add_js_file("book.js", loading_method="defer")
+    if "book-filter" in context.get("body", ""):
+        app.add_js_file("filter.js", loading_method="defer")
 
 
 def _drop_thebe(app: Sphinx, doctree: nodes.document, docname: str) -> None:

@@ -1,139 +1,242 @@
-"""The directive ``claims-table``: every chapter's claims, gathered from the outputs that this build shows."""
+"""The directive ``claims``: what all chapters claim, gathered from the outputs that this build shows.
+
+``{claims} summary`` counts by talk and chapter, ``talks`` sets the talks' numbers beside ours, ``pulls``
+tests the error bars, and ``tables`` lists everything, folded, with a filter.
+"""
 
 from __future__ import annotations
 
+import html
+import json
 import math
 import re
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+
+from nnbook.claims import Claim, Pulls, claim_of, pulls
 
 from .outputs import plotly_html
-from .tables import Cell, notebook_data, page_link, table
+from .tables import Cell, notebook_data, page_link, parts, table
 
-Claim = dict[str, Any]
+Pages = list[tuple[str, list[Claim]]]
 LOGGER = logging.getLogger(__name__)
-COLUMNS = ("claim", "talk", "reference", "ours", "tolerance", "verdict")
+WORDS = ("equal", "at most", "at least", "true", "stochastic", "unbiased", "talk")
+FILTER = f"""<form class="book-filter" role="search" onsubmit="return false">
+<label>Filter <input type="search" placeholder="words of a claim, a chapter, a slide"></label>
+{" ".join(f'<button type="button" class="book-word">{word}</button>' for word in WORDS)}
+<output aria-live="polite"></output> <a href="claims.json" download>claims.json</a></form>"""
 
 
-class ClaimsTable(nodes.General, nodes.Element):
-    """Placeholder for the tables of all chapters."""
+class ClaimsView(nodes.General, nodes.Element):
+    """Placeholder for one view of all claims."""
 
 
 class ClaimsDirective(SphinxDirective):
-    """``{claims-table}``: one table per chapter and the histogram of all deviations."""
+    """``{claims} VIEW``, where the view is one of :data:`VIEWS`."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {}
 
     def run(self) -> list[nodes.Node]:
         """Leave a placeholder: the chapters may not have been read yet."""
+        (view,) = self.arguments
+        if view not in VIEWS:
+            raise self.error(f"claims: got {view!r}, expected one of {', '.join(VIEWS)}")
         # the formula makes Sphinx load MathJax on this page; names of claims may hold formulas
-        return [ClaimsTable("", nodes.math(text="x"))]
+        return [ClaimsView("", nodes.math(text="x"), view=view)]
 
 
 def connect(app: Sphinx) -> None:
-    """Register the directive and the event that fills it."""
-    app.add_node(ClaimsTable)
-    app.add_directive("claims-table", ClaimsDirective)
+    """Register the directive and the events that fill it."""
+    app.add_node(ClaimsView)
+    app.add_directive("claims", ClaimsDirective)
+    app.connect("doctree-read", lambda app, doctree: _name_cells(doctree))
     app.connect("env-check-consistency", lambda app, env: _warn_of_failures(env))
     app.connect("doctree-resolved", _fill)
 
 
+def _name_cells(doctree: nodes.document) -> None:
+    """Give each executed cell of a page an address: ``#cell-7`` for the one with [7] beside it."""
+    for node in doctree.findall(nodes.container):
+        if node.get("nb_element") == "cell_code" and node.get("exec_count"):
+            node["ids"].append(f"cell-{node['exec_count']}")
+
+
+def _pages(env: BuildEnvironment) -> Pages:
+    return [(page, list(map(claim_of, records))) for page, records in notebook_data(env, "claims")]
+
+
 def _warn_of_failures(env: BuildEnvironment) -> None:
-    for page, claims in notebook_data(env, "claims"):
+    for page, claims in _pages(env):
         for claim in claims:
-            if not claim["passed"]:
-                LOGGER.warning(
-                    "claim %r fails: ours %r, reference %r, tolerance %r",
-                    *(claim[key] for key in ("name", "ours", "reference", "tolerance")),
-                    location=page,
-                )
+            if not claim.passed:
+                LOGGER.warning("a claim fails: %s", claim, location=page)
 
 
 def _fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    for place in list(doctree.findall(ClaimsTable)):
-        pages = list(notebook_data(app.env, "claims"))
-        content = [node for page, claims in pages for node in _chapter(app, docname, page, claims)]
-        place.replace_self([*content, *_deviations([claim for _, claims in pages for claim in claims])])
+    for place in list(doctree.findall(ClaimsView)):
+        place.replace_self(VIEWS[place["view"]](app, docname, _pages(app.env)))
 
 
-def _chapter(app: Sphinx, docname: str, page: str, claims: list[Claim]) -> list[nodes.Node]:
-    passed = sum(bool(claim["passed"]) for claim in claims)
-    budgets = " and ".join(sorted({str(claim["budget"]) for claim in claims}))
-    title = nodes.paragraph("", "", nodes.strong("", "", page_link(app, docname, page)))
-    title += nodes.Text(f": {passed} of {len(claims)} claims hold (budget {budgets})")
-    return [title, table(COLUMNS, map(_cells, claims), classes=["book-claims"])]
+def _summary(app: Sphinx, here: str, pages: Pages) -> list[nodes.Node]:
+    """One row a chapter, and one a talk above its chapters."""
+    talk_of = parts(app.env)
+    header = ("chapter", "claims", "equal", "bounds", "true", "stochastic", "fail")
+    rows, classes = (
+        [_counts([nodes.Text("all chapters")], [c for _, claims in pages for c in claims])],
+        ["book-total"],
+    )
+    for talk in dict.fromkeys(talk_of.get(page, "") for page, _ in pages):
+        inside = [(page, claims) for page, claims in pages if talk_of.get(page, "") == talk]
+        if talk:
+            rows.append(_counts([nodes.Text(talk)], [claim for _, claims in inside for claim in claims]))
+        rows += [_counts([page_link(app, here, page)], claims) for page, claims in inside]
+        classes += ["book-talk"][: bool(talk)] + ["book-chapter"] * len(inside)
+    return [table(header, rows, ["book-summary"], classes)]
 
 
-def _cells(claim: Claim) -> list[Cell]:
-    tolerance, error = claim["tolerance"], claim["error"]
-    ours = rounded(claim["ours"], error or tolerance / 100) + (f" ± {error:.1g}" if error else "")
-    verdict = "passed" if claim["passed"] else "failed"
+def _counts(name: Cell, claims: list[Claim]) -> list[Cell]:
+    kinds = [claim.kind for claim in claims]
+    equal, true = kinds.count("equal"), kinds.count("true")
+    noisy = sum(claim.error is not None for claim in claims)
+    fail = sum(not claim.passed for claim in claims)
+    counts = (len(claims), equal, len(claims) - equal - true, true, noisy, fail)
+    cells: list[Cell] = [[nodes.Text(str(count or "–"))] for count in counts]
+    return [name, *cells]
+
+
+def _talks(app: Sphinx, here: str, pages: Pages) -> list[nodes.Node]:
+    """The numbers that the talks print, beside ours and the reference."""
+    chosen = [(page, claim) for page, claims in pages for claim in claims if claim.talk is not None]
+    rows: list[list[Cell]] = []
+    for page, claim in chosen:
+        name, reference, ours, *_ = _cells(app, here, page, claim)
+        rows.append([name, [nodes.Text(claim.texts()["Talk"])], ours, reference])
+    scroll = '<div class="book-scroll" tabindex="0" role="region" aria-label="numbers of the talks">'
     return [
-        [*_formulas(claim["name"]), *_small(claim["slide"])],
-        _formulas(rounded(claim["talk"])),
-        [*_formulas(rounded(claim["reference"], tolerance / 100)), *_small(claim["how"])],
-        _formulas(ours),
-        _formulas(rounded(tolerance)),
-        [nodes.inline(text=verdict, classes=[f"book-{verdict}"])],
+        nodes.raw(text=scroll, format="html"),
+        table(("claim", "talk", "ours", "reference"), rows, ["book-claims"]),
+        nodes.raw(text="</div>", format="html"),
     ]
 
 
-def _small(text: str | None) -> Cell:
+def _tables(app: Sphinx, here: str, pages: Pages) -> list[nodes.Node]:
+    """A filter, a file with everything, and one folded table a chapter."""
+    records = [claim.record() for _, claims in pages for claim in claims]
+    file = Path(app.outdir, here).with_name("claims.json")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    content: list[nodes.Node] = [nodes.raw(text=FILTER, format="html")]
+    for page, claims in pages:
+        passed = sum(claim.passed for claim in claims)
+        budgets = " and ".join(sorted({claim.budget for claim in claims}))
+        title = html.escape(app.env.titles[page].astext())
+        line = f"<b>{title}</b>: {passed} of {len(claims)} claims hold (budget {budgets})"
+        content += [
+            nodes.raw(text=f'<details class="book-fold"><summary>{line}</summary>', format="html"),
+            table(
+                COLUMNS,
+                (_cells(app, here, page, claim) for claim in claims),
+                ["book-claims"],
+                map(_words, claims),
+            ),
+            nodes.raw(text="</details>", format="html"),
+        ]
+    return content
+
+
+COLUMNS = ("claim", "reference", "ours", "deviation", "allowed", "holds")
+
+
+def _words(claim: Claim) -> str:
+    """What the filter finds beside the text of a row, as classes of the row."""
+    words = [claim.kind.replace("_", "-"), *["holds" if claim.passed else "fails"]]
+    words += ["stochastic"] * (claim.error is not None) + ["unbiased"] * claim.unbiased
+    return " ".join(words + ["talk"] * (claim.talk is not None))
+
+
+def _cells(app: Sphinx, here: str, page: str, claim: Claim) -> list[Cell]:
+    texts = claim.texts()
+    place = f"cell-{claim.cell}" if claim.cell else None
+    name = make_refnode(app.builder, here, page, place, _formulas(claim.name))
+    verdict = nodes.inline(text=texts["Holds"], classes=["book-passed" if claim.passed else "book-failed"])
+    return [
+        [name, *_small(claim.slide)],
+        [nodes.Text(texts["Reference"].removesuffix(f" ({claim.how})")), *_small(claim.how)],
+        [nodes.Text(texts["Ours"])],
+        [nodes.Text(texts["Deviation"])],
+        [nodes.Text(texts["Allowed"])],
+        [verdict],
+    ]
+
+
+def _small(text: str) -> Cell:
     return [nodes.inline("", " ", *_formulas(text), classes=["book-small"])] if text else []
 
 
-def _formulas(text: str | None) -> Cell:
+def _formulas(text: str) -> Cell:
     """Text with its ``$...$`` as formulas."""
-    pieces = re.split(r"\$([^$]+)\$", text or "")
-    return [nodes.math(text=piece) if k % 2 else nodes.Text(piece) for k, piece in enumerate(pieces)]
+    pieces = enumerate(re.split(r"\$([^$]+)\$", text))
+    return [nodes.math(text=piece) if k % 2 else nodes.Text(piece) for k, piece in pieces]
 
 
-def rounded(value: float | str | None, finest: float = 0) -> str:
-    """Number down to the digit of `finest`; as it is where that is 0.
-
-    >>> rounded(0.49999702134, 1e-8), rounded(0.5), rounded(None), rounded(3.21e-9, 1e-8)
-    ('0.49999702', '0.5', '–', '3.21e-9')
-    """
-    if value is None or isinstance(value, str):
-        return value or "–"
-    if not finest or not math.isfinite(value):
-        text = f"{value:.10g}"
-    elif abs(value) < 1e-3:
-        text = f"{value:.3g}"
-    else:
-        text = f"{value:.{min(max(math.ceil(-math.log10(finest)), 0), 12)}f}"
-    return text.replace("e-0", "e-")
-
-
-def _deviations(claims: list[Claim]) -> list[nodes.Node]:
-    """Histogram of (ours - reference) / error beside the normal curve."""
-    sigmas = [(claim["ours"] - claim["reference"]) / claim["error"] for claim in claims if claim["error"]]
-    if not sigmas:
-        text = (
-            "No claim so far carries a statistical error, so there is no distribution of deviations to show."
-        )
-        return [nodes.paragraph(text=text)]
-    alt = (
-        "Histogram of the deviations of all stochastic claims in units of their error, with the normal curve"
+def _pulls(app: Sphinx, here: str, pages: Pages) -> list[nodes.Node]:
+    """Histogram of (ours - reference) / error beside the normal curve, and what it says."""
+    claims = [claim for _, claims in pages for claim in claims]
+    if not any(claim.unbiased for claim in claims):
+        return [
+            nodes.paragraph(text="No claim so far is an unbiased estimate, so there are no pulls to show.")
+        ]
+    found = pulls(claims)
+    alt = f"Histogram of the {len(found.values)} pulls, with the normal curve: {found}"
+    outside = sum(abs(pull) > EDGE for pull in found.values)
+    text = (
+        f"{len(found.values)} pulls, worth {found.draws:.1f} independent draws. "
+        f"Mean {found.mean:.2f}, where 0 ± {found.draws**-0.5:.2f} is expected; "
+        f"width {found.width:.2f}, where 1 ± {(2 * found.draws) ** -0.5:.2f} is expected. "
+        f"Were all error bars right, chance would bring one of the two as far off with p = {found.p:.2g}. "
+        f"{outside or 'None'} of them lie{'s' * (outside == 1)} outside the axis."
     )
-    return [nodes.raw(text=plotly_html(_histogram(sigmas), alt), format="html")]
+    return [nodes.raw(text=plotly_html(_histogram(found), alt), format="html"), nodes.paragraph(text=text)]
 
 
-def _histogram(sigmas: list[float]) -> dict[str, Any]:
-    axis = [k / 20 for k in range(-100, 101)]
-    normal = [math.exp(-x * x / 2) / math.sqrt(2 * math.pi) for x in axis]
-    bars = {"type": "histogram", "x": sigmas, "histnorm": "probability density", "opacity": 0.6}
+EDGE, BIN = 5, 0.5
+
+
+def _histogram(found: Pulls) -> dict[str, Any]:
+    axis = [k / 20 for k in range(-20 * EDGE, 20 * EDGE + 1)]
+    scale = len(found.values) * BIN / math.sqrt(2 * math.pi)
+    bars = {"type": "histogram", "x": list(found.values), "opacity": 0.6, "name": "claims"}
     return {
         "data": [
-            bars | {"name": f"claims ({len(sigmas)})", "xbins": {"start": -5, "end": 5, "size": 0.5}},
-            {"type": "scatter", "mode": "lines", "x": axis, "y": normal, "name": "normal curve"},
+            bars | {"xbins": {"start": -EDGE, "end": EDGE, "size": BIN}},
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": axis,
+                "y": [scale * math.exp(-x * x / 2) for x in axis],
+                "name": "expected",
+            },
         ],
         "layout": {
-            "height": 360,
-            "xaxis": {"title": {"text": "(ours − reference) / error"}, "range": [-5, 5]},
-            "yaxis": {"title": {"text": "density"}},
+            "height": 320,
+            "xaxis": {"title": {"text": "(ours − reference) / error"}, "range": [-EDGE, EDGE]},
+            "yaxis": {"title": {"text": "claims"}},
         },
     }
+
+
+VIEWS: dict[str, Callable[[Sphinx, str, Pages], list[nodes.Node]]] = {
+    "summary": _summary,
+    "talks": _talks,
+    "pulls": _pulls,
+    "tables": _tables,
+}
