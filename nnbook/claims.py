@@ -103,15 +103,16 @@ class Claim:
         """What the tables say, by column."""
         counted = self.kind == "true"
         finest = self.tolerance or self.error or abs(self.deviation)
-        noise = "" if self.sigma is None else f", σ ≤ {_short(self.sigma)}"
+        noise = "" if self.sigma is None else f", σ ≤ {two_digits(self.sigma)}"
         return {
             "Claim": self.name,
             "Slide": self.slide or "–",
             "Talk": "–" if self.talk is None else _number(self.talk),
             "Reference": f"{SIGNS[self.kind]}{_number(self.reference, finest)} ({self.how})",
-            "Ours": _number(self.ours, finest) + ("" if self.error is None else f" ± {_short(self.error)}"),
-            "Deviation": "–" if counted else _short(self.ours - self.reference),
-            "Allowed": "–" if counted else _short(self.allowed) + noise,
+            "Ours": _number(self.ours, finest)
+            + ("" if self.error is None else f" ± {two_digits(self.error)}"),
+            "Deviation": "–" if counted else two_digits(self.ours - self.reference),
+            "Allowed": "–" if counted else two_digits(self.allowed) + noise,
             "Holds": "yes" if self.passed else "NO" if self.quiet else "NO, too noisy",
         }
 
@@ -318,7 +319,7 @@ class Pulls:
         return (
             f"{len(self.values)} pulls, worth {self.draws:.1f} draws: "
             f"mean {self.mean:.2f} ± {self.draws**-0.5:.2f}, "
-            f"width {self.width:.2f} ± {(2 * self.draws) ** -0.5:.2f}, p = {self.p:.2g}"
+            f"width {self.width:.2f} ± {(2 * self.draws) ** -0.5:.2f}, p = {two_digits(self.p)}"
         )
 
 
@@ -348,7 +349,7 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _short(value: float) -> str:
+def two_digits(value: float) -> str:
     """Two digits, in powers of ten where zeros would be many."""
     if 0.01 <= abs(value) < 1e4:
         return f"{float(f'{value:.1e}'):g}"
@@ -363,7 +364,7 @@ def _number(value: float, finest: float = 0.0) -> str:
         return f"{value:.10g}"
     places = 2 - math.floor(math.log10(finest))
     if abs(value) < 10 * finest:
-        return _short(value)
+        return two_digits(value)
     if abs(value) < 1e-3:
         return scientific(value, places + math.floor(math.log10(abs(value))))
     return f"{value:.{max(places, 0)}f}"

@@ -1,6 +1,7 @@
 """The parts of the site that need no browser: tidy outputs, failing claims."""
 
 import copy
+import json
 
 import nbformat
 import pytest
@@ -28,7 +29,7 @@ CLAIM = {
 def claiming(*claims):
     """A notebook with stored claims."""
     data = {CLAIMS_MIME: {"claims": list(claims)}, "text/html": "<p>a table</p>"}
-    cell = new_code_cell("claims.table()", outputs=[new_output("display_data", data=data)])
+    cell = new_code_cell("claims.table()", execution_count=7, outputs=[new_output("display_data", data=data)])
     return tidy(new_notebook(cells=[new_markdown_cell("# A page"), cell]))
 
 
@@ -43,7 +44,15 @@ def build(tmp_path):
             "extensions = ['myst_nb', 'nnbook_site']\nnb_execution_mode = 'off'\n"
         )
         (source / "index.md").write_text("# Book\n\n```{toctree}\npage\nlast\n```\n")
-        (source / "last.md").write_text("# Last\n\n```{claims-table}\n```\n\n```{execution-times}\n```\n")
+        directives = (
+            "claims} summary",
+            "claims} talks",
+            "claims} pulls",
+            "claims} tables",
+            "execution-times}",
+        )
+        last = "# Last\n\n" + "\n\n".join(f"```{{{directive}\n```" for directive in directives)
+        (source / "last.md").write_text(last)
         nbformat.write(notebook, source / "page.ipynb")
         status = build_main(["-q", "-W", "--keep-going", str(source), str(out)])
         return status, (out / "last.html").read_text()
@@ -51,21 +60,29 @@ def build(tmp_path):
     return run
 
 
-def test_claims_page_shows_stored_claims(build):
-    status, page = build(claiming(CLAIM, CLAIM | {"name": "drawn", "error": 3e-4}))
+def test_claims_page_shows_stored_claims(build, tmp_path):
+    drawn = CLAIM | {"name": "drawn", "error": 3e-4, "sigma": 1e-3, "unbiased": True, "talk": 0.51, "cell": 7}
+    bound = CLAIM | {"name": "an error", "kind": "at_most", "ours": 0.4}
+    status, page = build(claiming(CLAIM, drawn, bound))
     assert status == 0
-    assert "2 of 2 claims hold" in page
-    assert "0.5004 ± 0.0003" in page
-    assert "book-plotly" in page
+    assert "3 of 3 claims hold" in page
+    for text in ("0.50040", "± 3×10⁻⁴", "σ ≤ 10⁻³", "≤ 0.5"):
+        assert text in page
+    assert page.count('href="page.html#cell-7"') == 2  # among the talk's numbers and in its chapter
+    assert 'id="cell-7"' in (tmp_path / "out" / "page.html").read_text()
+    assert "1 pulls, worth 1.0 independent draws. Mean 1.33, where 0 ± 1.00" in page
+    assert "None of them lie outside the axis" in page
+    records = json.loads((tmp_path / "out" / "claims.json").read_text())
+    assert [record["name"] for record in records] == ["$E_0$", "drawn", "an error"]
     assert "without executing" in page
 
 
 def test_failing_claim_fails_the_build(build, capsys):
-    status, page = build(claiming(CLAIM, CLAIM | {"ours": 0.6, "passed": False}))
+    status, page = build(claiming(CLAIM, CLAIM | {"name": "$E_1$", "ours": 0.6}))
     assert status != 0
-    assert "claim '$E_0$' fails: ours 0.6" in capsys.readouterr().err
+    assert "a claim fails: $E_1$: got 0.6, expected = 0.5" in capsys.readouterr().err
     assert "1 of 2 claims hold" in page
-    assert "No claim so far carries a statistical error" in page
+    assert "No claim so far is an unbiased estimate" in page
 
 
 def test_tidy_drops_what_differs_between_runs():

@@ -21,14 +21,14 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-from nnbook.claims import Claim, Pulls, claim_of, pulls
+from nnbook.claims import Claim, Pulls, claim_of, pulls, two_digits
 
 from .outputs import plotly_html
 from .tables import Cell, notebook_data, page_link, parts, table
 
 Pages = list[tuple[str, list[Claim]]]
 LOGGER = logging.getLogger(__name__)
-WORDS = ("equal", "at most", "at least", "true", "stochastic", "unbiased", "talk")
+WORDS = ("equal", "at most", "at least", "true", "stochastic", "unbiased")
 FILTER = f"""<form class="book-filter" role="search" onsubmit="return false">
 <label>Filter <input type="search" placeholder="words of a claim, a chapter, a slide"></label>
 {" ".join(f'<button type="button" class="book-word">{word}</button>' for word in WORDS)}
@@ -64,10 +64,15 @@ def connect(app: Sphinx) -> None:
 
 
 def _name_cells(doctree: nodes.document) -> None:
-    """Give each executed cell of a page an address: ``#cell-7`` for the one with [7] beside it."""
-    for node in doctree.findall(nodes.container):
-        if node.get("nb_element") == "cell_code" and node.get("exec_count"):
-            node["ids"].append(f"cell-{node['exec_count']}")
+    """Give each executed cell the address ``#cell-7`` of its number [7], and of removed ones after it.
+
+    Cells that only state claims are not shown; a link to one leads to the cell that computed its numbers.
+    """
+    cells = [node for node in doctree.findall(nodes.container) if node.get("nb_element") == "cell_code"]
+    cells = [node for node in cells if node.get("exec_count")]
+    numbers = [node["exec_count"] for node in cells]
+    for node, first, end in zip(cells, [1, *numbers[1:]], [*numbers[1:], None], strict=False):
+        node["ids"] += [f"cell-{k}" for k in range(first, end or node["exec_count"] + 1)]
 
 
 def _pages(env: BuildEnvironment) -> Pages:
@@ -158,28 +163,30 @@ COLUMNS = ("claim", "reference", "ours", "deviation", "allowed", "holds")
 
 def _words(claim: Claim) -> str:
     """What the filter finds beside the text of a row, as classes of the row."""
-    words = [claim.kind.replace("_", "-"), *["holds" if claim.passed else "fails"]]
-    words += ["stochastic"] * (claim.error is not None) + ["unbiased"] * claim.unbiased
-    return " ".join(words + ["talk"] * (claim.talk is not None))
+    words = [claim.kind.replace("_", "-"), "holds" if claim.passed else "fails"]
+    return " ".join(words + ["stochastic"] * (claim.error is not None) + ["unbiased"] * claim.unbiased)
 
 
 def _cells(app: Sphinx, here: str, page: str, claim: Claim) -> list[Cell]:
     texts = claim.texts()
+    reference = texts["Reference"].removesuffix(f" ({claim.how})").replace(" ", "\u00a0")
+    ours, _, error = texts["Ours"].partition(" ± ")
+    allowed, _, sigma = texts["Allowed"].partition(", ")
     place = f"cell-{claim.cell}" if claim.cell else None
     name = make_refnode(app.builder, here, page, place, _formulas(claim.name))
     verdict = nodes.inline(text=texts["Holds"], classes=["book-passed" if claim.passed else "book-failed"])
     return [
-        [name, *_small(claim.slide)],
-        [nodes.Text(texts["Reference"].removesuffix(f" ({claim.how})")), *_small(claim.how)],
-        [nodes.Text(texts["Ours"])],
+        [name, *_small(claim.slide, "book-how")],
+        [nodes.Text(reference), *_small(claim.how, "book-how")],
+        [nodes.Text(ours), *_small(error and f"± {error}")],
         [nodes.Text(texts["Deviation"])],
-        [nodes.Text(texts["Allowed"])],
+        [nodes.Text(allowed), *_small(sigma)],
         [verdict],
     ]
 
 
-def _small(text: str) -> Cell:
-    return [nodes.inline("", " ", *_formulas(text), classes=["book-small"])] if text else []
+def _small(text: str, *classes: str) -> Cell:
+    return [nodes.inline("", " ", *_formulas(text), classes=["book-small", *classes])] if text else []
 
 
 def _formulas(text: str) -> Cell:
@@ -202,7 +209,7 @@ def _pulls(app: Sphinx, here: str, pages: Pages) -> list[nodes.Node]:
         f"{len(found.values)} pulls, worth {found.draws:.1f} independent draws. "
         f"Mean {found.mean:.2f}, where 0 ± {found.draws**-0.5:.2f} is expected; "
         f"width {found.width:.2f}, where 1 ± {(2 * found.draws) ** -0.5:.2f} is expected. "
-        f"Were all error bars right, chance would bring one of the two as far off with p = {found.p:.2g}. "
+        f"Were all error bars right, one of the two would be as far off with p = {two_digits(found.p)}. "
         f"{outside or 'None'} of them lie{'s' * (outside == 1)} outside the axis."
     )
     return [nodes.raw(text=plotly_html(_histogram(found), alt), format="html"), nodes.paragraph(text=text)]
