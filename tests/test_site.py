@@ -6,6 +6,7 @@ Chromium is Debian's: ``apt-get install chromium``.
 
 import functools
 import http.server
+import json
 import os
 import re
 import shutil
@@ -193,6 +194,24 @@ def test_search_finds_the_claims_page(browser, address):
         page.locator("#search-results a[href*='chapters/claims.html']").first.wait_for()
         # a browser lets no page read its neighbours' files: the hits come without excerpts
         assert address.startswith("file:") or not visit.problems
+
+
+def test_claims_can_be_filtered_and_lead_to_their_cells(browser, site, served):
+    claims = json.loads((site / "chapters" / "claims.json").read_text())
+    with Visit(browser, served) as visit:
+        page = visit.open("chapters/claims.html")
+        assert page.evaluate("document.scrollingElement.scrollHeight") < 6 * DESKTOP["height"]
+        page.locator(".book-filter input").fill("networks at most")
+        found = page.locator(".book-fold[open] tbody tr:visible")
+        assert 0 < found.count() < len(claims)
+        counted = page.locator(".book-filter output").inner_text()
+        assert counted == f"{found.count()} of {len(claims)} claims"
+        found.locator("a[href*='#cell-']").first.click()
+        in_view = "y => 0 <= y && y < innerHeight"
+        page.wait_for_function(
+            f"({in_view})(document.querySelector(location.hash || 'nowhere')?.getBoundingClientRect().top)"
+        )
+        assert not visit.problems
 
 
 def changes(page, element, expression, action):
