@@ -66,7 +66,7 @@ def test_claims_page_shows_stored_claims(build, tmp_path):
     status, page = build(claiming(CLAIM, drawn, bound))
     assert status == 0
     assert "3 of 3 claims hold" in page
-    for text in ("0.50040", "± 3×10⁻⁴", "σ ≤ 10⁻³", "≤ 0.5"):
+    for text in ("0.50040", "± 3×10⁻⁴", "σ ≤ 10⁻³", "≤\u00a00.5"):
         assert text in page
     assert page.count('href="page.html#cell-7"') == 2  # among the talk's numbers and in its chapter
     assert 'id="cell-7"' in (tmp_path / "out" / "page.html").read_text()
