@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
@@ -47,7 +48,7 @@ def all_spins(
 
 @dataclass(frozen=True)
 class Lattice:
-    """Sites and the bonds between neighbours.
+    """Sites and the bonds between neighbours, all on the CPU; what is computed follows its spins.
 
     Attributes:
         sites: number of sites N.
@@ -64,15 +65,14 @@ class Lattice:
     @cached_property
     def sublattice(self) -> Tensor | None:
         """+1 and -1 on the two sublattices ``(N,)``, or None if a bond joins sites of the same one."""
-        grid = torch.meshgrid(*(torch.arange(n) for n in self.shape), indexing="ij")
-        parity = torch.stack(grid).sum(0).reshape(-1) % 2
+        parity = torch.from_numpy(np.indices(self.shape).sum(0).reshape(-1) % 2)
         first, second = self.bonds.T
         return 1 - 2 * parity if bool((parity[first] != parity[second]).all()) else None
 
     @cached_property
     def translations(self) -> Tensor:
         """The permutations of the lattice's translations, ``(translations, N)``; one if the ends are open."""
-        labels = torch.arange(self.sites).reshape(self.shape)
+        labels = torch.arange(self.sites, device="cpu").reshape(self.shape)
         if self.boundary == "open":
             return labels.reshape(1, -1)
         shifts = itertools.product(*(range(n) for n in self.shape))
@@ -123,7 +123,7 @@ def _lattice(shape: tuple[int, ...], boundary: Boundary) -> Lattice:
         raise ValueError(
             f"lattice: got {min(shape)} sites in a row, expected at least 3, so that no two bonds coincide"
         )
-    labels = torch.arange(math.prod(shape)).reshape(shape)
+    labels = torch.arange(math.prod(shape), device="cpu").reshape(shape)
     bonds = []
     for axis, extent in enumerate(shape):
         here = labels if boundary == "periodic" else labels.narrow(axis, 0, extent - 1)
@@ -290,9 +290,8 @@ def ising(lattice: Lattice, *, field: float) -> SpinHamiltonian:
     """
     if not (field >= 0 and math.isfinite(field)):
         raise ValueError(f"field: got {field}, expected a finite number, zero or above")
-    return SpinHamiltonian(
-        lattice, -1.0, torch.arange(lattice.sites)[:, None], -field, f"Ising, h = {field:g}"
-    )
+    moves = torch.arange(lattice.sites, device="cpu")[:, None]
+    return SpinHamiltonian(lattice, -1.0, moves, -field, f"Ising, h = {field:g}")
 
 
 def heisenberg(lattice: Lattice, *, marshall: bool = True) -> SpinHamiltonian:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -134,7 +135,7 @@ class ImaginaryTime:
             dtype, device: of its weights.
         """
         n, bonds = self.sites, self.hamiltonian.lattice.bonds.cpu()
-        copies = torch.arange(n * (self.steps + 1)).reshape(self.steps + 1, n)
+        copies = torch.arange(n * (self.steps + 1), device="cpu").reshape(self.steps + 1, n)
         edges = [torch.stack([copies[:-1].reshape(-1), copies[1:].reshape(-1)], 1)]
         weights = [self.depth_coupling] * (n * self.steps)
         units, constant = copies.numel(), self.log_constant
@@ -142,7 +143,7 @@ class ImaginaryTime:
             joined = layer[bonds] if coupling else bonds[:0]
             if coupling and bond_units:
                 coupling, _, log_norm = pair_unit(coupling)
-                new = torch.arange(units, units + len(bonds)).repeat(2)
+                new = torch.arange(units, units + len(bonds), device="cpu").repeat(2)
                 joined = torch.stack([joined.T.reshape(-1), new], 1)
                 units, constant = units + len(bonds), constant + len(bonds) * log_norm
             edges.append(joined)
@@ -227,11 +228,9 @@ def sample_bulk(
 def _mirrored(network: ImaginaryTime) -> tuple[Tensor, Tensor]:
     """Edges and couplings of the network glued to its mirror image at the visible layer."""
     one_side = network.bond_couplings
-    layers = torch.arange((2 * len(one_side) - 1) * network.sites).reshape(-1, network.sites)
-    rows = torch.tensor([*one_side[:0:-1], 2 * one_side[0], *one_side[1:]], dtype=torch.float64)
+    rows = [*one_side[:0:-1], 2 * one_side[0], *one_side[1:]]
+    layers = torch.arange(len(rows) * network.sites, device="cpu").reshape(-1, network.sites)
     inside = layers[:, network.hamiltonian.lattice.bonds]
     between = torch.stack([layers[:-1].reshape(-1), layers[1:].reshape(-1)], 1)
-    couplings = torch.cat(
-        [rows.repeat_interleave(inside.shape[1]), rows.new_full((len(between),), network.depth_coupling)]
-    )
-    return torch.cat([inside.reshape(-1, 2), between]), couplings
+    couplings = np.repeat([*rows, network.depth_coupling], [inside.shape[1]] * len(rows) + [len(between)])
+    return torch.cat([inside.reshape(-1, 2), between]), torch.from_numpy(couplings)

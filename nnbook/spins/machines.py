@@ -87,7 +87,7 @@ class BoltzmannMachine:
                 f"spins: got {len(spins)} configurations and {self.hidden} hidden units to sum over, "
                 f"expected at most {MOST:,} terms in all; sum the units layer by layer instead"
             )
-        couplings = torch.zeros(len(self.bias), len(self.bias)).to(self.bias)
+        couplings = self.bias.new_zeros(len(self.bias), len(self.bias))
         couplings.index_put_(tuple(self.edges.T), self.weights, accumulate=True)
         couplings = couplings + couplings.mT
         n, hidden = self.visible, all_spins(self.hidden, dtype=self.bias.dtype, device=self.bias.device)

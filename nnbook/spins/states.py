@@ -160,7 +160,7 @@ class RestrictedBoltzmannMachine(LogState):
     ) -> None:
         super().__init__()
         check_counts(sites=sites, filters=filters)
-        group = torch.arange(sites)[None] if permutations is None else permutations
+        group = torch.arange(sites, device="cpu")[None] if permutations is None else permutations
         if group.ndim != 2 or group.shape[1] != sites:
             raise ValueError(
                 f"permutations: got shape {tuple(group.shape)}, expected (elements, {sites}), one a row"
@@ -283,7 +283,7 @@ def _torus(group: Tensor) -> tuple[int, ...] | None:
     sites = group.shape[1]
     for shape in ((sites,), (math.isqrt(sites),) * 2):
         if math.prod(shape) == sites:
-            torus = Lattice(sites, torch.empty(0, 2), shape, "periodic")
+            torus = Lattice(sites, group[:0], shape, "periodic")
             if torch.equal(torus.translations, group.cpu()):
                 return shape
     return None

@@ -70,7 +70,7 @@ class MatrixProductState(nn.Module):
         draw = partial(random_parameter, generator=generator, dtype=dtype, device=device)
         for left, right in itertools.pairwise(bonds[:2] if uniform else bonds):
             tensor = draw((2, left, right), noise / max(left, right) ** 0.5)
-            tensor.data += torch.eye(left, right).to(tensor)
+            tensor.data += torch.eye(left, right, dtype=dtype, device=tensor.device)
             self.tensors.append(tensor)
 
     def forward(self, spins: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class SpinWalkers:
     def ratios(self) -> Tensor:
         r""":math:`\psi(s')/\psi(s)` of every move from the present configurations, ``(chains, moves)``."""
         here, columns = self.log_psi(self.spins), []
-        flips = torch.ones(len(self.moves), self.spins.shape[1]).to(self.spins)
+        flips = self.spins.new_ones(len(self.moves), self.spins.shape[1])
         flips.scatter_(1, self.moves, -1.0)
         step = max(1, _block(self.spins) // self.spins.numel())
         for some in flips.split(step):
@@ -132,7 +132,7 @@ class HiddenUnitWalkers(SpinWalkers):
         hidden, weight = turned * hidden, turned[:, None] * weight
         self._hidden, self._weight = hidden, weight
         moves = moves.to(weight.device)
-        signs = torch.tensor([[1.0, -1.0]])[:, : moves.shape[1]].to(weight)  # an exchange flips s and -s
+        signs = weight.new_tensor([[1.0, -1.0]])[:, : moves.shape[1]]  # an exchange flips s and -s
         change = 2 * (weight.T[moves] * signs[..., None]).sum(1)
         self._factor = torch.cat([-2 * change, 2 * change]).exp()  # first spin up; first spin down
         outside = change.sum(1) - 2 * (visible[moves] * signs).sum(1)  # the brackets
