@@ -140,7 +140,7 @@ def _site_tensor(machine: RestrictedBoltzmannMachine, wires: Wires, site: int) -
             f"{int(math.log2(MOST)) - 1} in all; see fewest_wires"
         )
     alive = sorted({site, *left.tolist(), *right.tolist()})
-    values = all_spins(len(alive), device=machine.weight.device)
+    values = all_spins(len(alive), dtype=machine.weight.real.dtype, device=machine.weight.device)
     weight = _log_weight(machine, wires, site, dict(zip(alive, values.T, strict=True))).exp()
     bits = (values < 0).long()
 

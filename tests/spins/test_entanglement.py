@@ -107,6 +107,14 @@ def test_rank_counts_the_terms_of_a_sum_of_products(rank):
     assert schmidt_rank((rows[:, None] * matrix).reshape(-1), 7, 3) == rank
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_everything_follows_the_amplitudes(dtype, elsewhere):
+    psi = torch.linspace(1, 2, 64, dtype=dtype, device="cpu")
+    tensors = compress(decompose(psi, 6), 3).tensors
+    assert inner(tensors, tensors).dtype == schmidt_values(psi, 6, 2).dtype == dtype
+    assert schmidt_rank(psi.double(), 6, 3) == 2
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -243,6 +243,19 @@ def test_label_identifies_the_hamiltonian_wholly():
     assert "Ising, h = 0.7" in h.label
 
 
+@models
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_everything_follows_its_inputs(h, dtype, elsewhere):
+    """Lattices, whose tables of integers are on the CPU, too."""
+    h = replace(h, lattice=replace(h.lattice))
+    state = MeanField(h.sites, generator=dice(), dtype=dtype, device="cpu")
+    spins = h.start(5, generator=dice(), dtype=dtype, device="cpu")
+    assert h.local_energies(h.walkers(state, spins)).dtype == dtype
+    problem = h.problem(dtype=dtype, device="cpu")
+    assert problem.operator(problem.weights[:, None]).dtype == dtype
+    assert h.lattice.translations.device == chain(4).bonds.device == h.ground_state()[1].device
+
+
 # Errors
 
 

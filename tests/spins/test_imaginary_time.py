@@ -118,6 +118,14 @@ def drawn(**options):
     return sample_bulk(NETWORK, **{"samples": 1, "chains": 1, "generator": torch.Generator(), **options})
 
 
+def test_network_is_made_where_it_is_asked_for(elsewhere):
+    options = {"dtype": torch.float32, "device": "cpu"}
+    machine = NETWORK.machine(**options)
+    assert machine.depths().device == machine.weights.device
+    assert NETWORK.amplitudes(**options).dtype == machine.weights.dtype == torch.float32
+    assert drawn(window=1).rows.device == machine.weights.device
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -49,6 +49,14 @@ def test_depths_are_none_where_units_of_a_layer_are_coupled():
     assert BoltzmannMachine(1, bias, torch.tensor([[0, 1], [0, 1]]), weights).depths() is None
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_machine_follows_the_tensors(dtype, elsewhere):
+    tensors = [torch.ones(2, 1 + (i > 0), 1 + (i < 2), dtype=dtype, device="cpu") for i in range(3)]
+    machine = deep_machine(tensors)
+    assert machine.depths().device == machine.weights.device
+    assert machine.amplitudes(all_spins(3, dtype=dtype, device="cpu")).dtype == dtype
+
+
 ZEROS = torch.zeros(2, dtype=torch.float64)
 
 

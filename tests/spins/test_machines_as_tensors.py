@@ -104,3 +104,9 @@ def test_wires_that_do_not_fit_are_refused():
     wide = RestrictedBoltzmannMachine(4, 14)
     with pytest.raises(ValueError, match="see fewest_wires"):
         matrix_product(wide, direct_wires(wide))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tensors_follow_the_machine(dtype, elsewhere):
+    machine = RestrictedBoltzmannMachine(5, 3, dtype=dtype, device="cpu")
+    assert {tensor.dtype for tensor in matrix_product(machine, fewest_wires(machine))} == {dtype}

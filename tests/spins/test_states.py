@@ -30,7 +30,9 @@ def dice(seed=1):
 
 
 def machine(seed=1, **options):
-    return RestrictedBoltzmannMachine(SITES, 4, **({"scale": 0.4, "generator": dice(seed)} | options))
+    return RestrictedBoltzmannMachine(
+        SITES, 4, **({"scale": 0.4, "generator": dice(seed), "device": "cpu"} | options)
+    )
 
 
 MACHINES = {
@@ -48,10 +50,10 @@ MACHINES = {
 }
 machines = pytest.mark.parametrize("options", MACHINES.values(), ids=MACHINES.keys())
 STATES = {name: lambda o=options: machine(**o) for name, options in MACHINES.items()} | {
-    "mean field": lambda: MeanField(SITES, generator=dice()),
-    "Jastrow": lambda: Jastrow(SITES, generator=dice()),
-    "complex mean field": lambda: MeanField(SITES, generator=dice(), dtype=torch.complex128),
-    "complex Jastrow": lambda: Jastrow(SITES, generator=dice(), dtype=torch.complex128),
+    "mean field": lambda: MeanField(SITES, generator=dice(), device="cpu"),
+    "Jastrow": lambda: Jastrow(SITES, generator=dice(), device="cpu"),
+    "complex mean field": lambda: MeanField(SITES, generator=dice(), dtype=torch.complex128, device="cpu"),
+    "complex Jastrow": lambda: Jastrow(SITES, generator=dice(), dtype=torch.complex128, device="cpu"),
 }
 states = pytest.mark.parametrize("make", STATES.values(), ids=STATES.keys())
 
@@ -249,6 +251,13 @@ def test_same_seed_same_numbers_in_any_precision(make, narrow):
 def test_scale_is_the_standard_deviation_of_the_start(scale):
     params = flatten(RestrictedBoltzmannMachine(50, 50, scale=scale, generator=dice()))
     assert params.std().item() == pytest.approx(scale, rel=5 / math.sqrt(2 * len(params)))
+
+
+@states
+def test_states_follow_their_parameters(make, elsewhere):
+    state = make().float() if not flatten(make()).is_complex() else make()
+    s = all_spins(SITES, device="cpu")
+    assert state(s).dtype == state.derivatives(s).dtype == flatten(state).dtype
 
 
 # Larger lattices

@@ -72,6 +72,16 @@ def test_training_reaches_the_ground_state_from_above():
     assert -1e-10 < fit.value - exact < 1e-6
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_amplitudes_follow_the_tensors(dtype, elsewhere):
+    spins = all_spins(6, device="cpu")
+    for state in (
+        MatrixProductState(6, 3, **options(dtype=dtype), device="cpu"),
+        ProjectedPairState(2, 3, 2, **options(dtype=dtype), device="cpu"),
+    ):
+        assert state(spins).dtype == dtype
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -218,6 +218,15 @@ def test_frequencies_are_the_square_of_the_wave_function(h, dtype, kind):
     assert p.max() / p.min() > 2
 
 
+@models
+@dtypes
+def test_walkers_follow_their_spins(h, dtype, elsewhere):
+    spins = h.start(20, generator=dice(), device="cpu")
+    for walkers in both(h, spins, dtype=dtype, device="cpu")[1:]:
+        metropolis(walkers, samples=2, sweep=9, generator=dice())
+        assert walkers.ratios().device == spins.device
+
+
 @pytest.mark.parametrize("shape", [(8,), (0, 8), (2, 3, 8)])
 @pytest.mark.parametrize("kind", [SpinWalkers, HiddenUnitWalkers])
 def test_spins_of_the_wrong_shape_are_named(kind, shape):
