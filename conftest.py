@@ -20,7 +20,8 @@ SEED = os.environ.setdefault("CHAPTER_SEED", str(random.randrange(10_000)))
 def pytest_configure(config: pytest.Config) -> None:
     """A cell may take long but not hang; workers, and the kernels that they start, share the processor."""
     config.addinivalue_line("markers", "browser: needs Chromium")
-    config.option.nbval_cell_timeout = cell_limit()
+    if not any(word.startswith("--nbval-cell-timeout") for word in config.invocation_params.args):
+        config.option.nbval_cell_timeout = cell_limit()
     if workers := getattr(config.option, "numprocesses", None):
         os.environ |= share(workers)
         config.option.loadscopereorder = False  # the order below

@@ -20,18 +20,10 @@ WITHOUT_LEAF: set[str] = set()
 WITHOUT_TEST = {
     "test_derivatives.py",
     "dynamics/test_equations.py",
-    "geometry/test_linear_pieces.py",
     "particles/test_grid.py",
     "particles/test_hamiltonian.py",
     "particles/test_sectors.py",
-    "particles/test_solve.py",
-    "particles/test_waves.py",
-    "test_arrays.py",
-    "train/test_loop.py",
     "train/test_reconfiguration.py",
-    "exact/test_lines.py",
-    "sample/test_walkers.py",
-    "geometry/test_network.py",
 }
 PICTURES = {"image/png", "image/svg+xml", PLOTLY_MIME}
 
