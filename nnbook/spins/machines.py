@@ -222,5 +222,5 @@ class _Builder:
         bias, weights = (
             torch.tensor(part, dtype=like.dtype, device=like.device) for part in (self.bias, self.weights)
         )
-        edges = torch.tensor(self.edges, device=like.device).reshape(-1, 2)
+        edges = torch.tensor(self.edges, dtype=torch.long, device=like.device).reshape(-1, 2)
         return BoltzmannMachine(visible, bias, edges, weights, self.constant)

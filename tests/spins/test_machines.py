@@ -42,6 +42,12 @@ def test_positive_matrix_product_state_is_a_deep_machine(sites):
     assert (depths[machine.edges].sum(1) % 2 == 1).all()
 
 
+def test_product_state_is_a_machine_without_hidden_units():
+    machine, spins = deep_machine([t := torch.tensor([[[2.0]], [[0.5]]])] * 3), all_spins(3).float()
+    assert machine.hidden == 0
+    torch.testing.assert_close(machine.amplitudes(spins), contract([t] * 3, spins))
+
+
 def test_depths_are_none_where_units_of_a_layer_are_coupled():
     bias, weights = torch.zeros(3, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
     assert BoltzmannMachine(1, bias, torch.tensor([[0, 1], [1, 2]]), weights).depths().tolist() == [0, 1, 2]
