@@ -43,37 +43,11 @@ from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise
 from nnbook.train.loop import Fit
 
-__all__ = [
-    "MLP",
-    "Complex",
-    "ConvexLoss",
-    "Regions",
-    "Scherk",
-    "Solid",
-    "Surface",
-    "WithSlope",
-    "assign",
-    "fit_surface",
-    "gauss_points",
-    "graph",
-    "heights",
-    "kinks",
-    "layers_of",
-    "linear_regions",
-    "minimal_surface",
-    "minimise",
-    "random_surface",
-    "raster",
-    "region_bound",
-    "relu_copy",
-    "scene",
-    "slopes",
-    "softplus_gap",
-    "square",
-    "subdivide",
-    "turnable",
-    "unrolled",
-]
+__all__ = ["Scherk", "Surface", "fit_surface", "gauss_points", "minimal_surface", "random_surface"]
+__all__ += ["Regions", "graph", "heights", "kinks", "layers_of", "linear_regions", "raster", "region_bound"]
+__all__ += ["relu_copy", "slopes", "softplus_gap", "square", "unrolled"]
+__all__ += ["Complex", "Solid", "scene", "subdivide", "turnable"]
+__all__ += ["MLP", "ConvexLoss", "WithSlope", "assign", "minimise"]
 
 Height = Callable[[Array], Array]
 

@@ -35,26 +35,9 @@ from nnbook.networks import assign, flatten
 from nnbook.train.loop import Fit
 from nnbook.train.quasi_newton import descend
 
-__all__ = [
-    "Polytope",
-    "PolytopeNet",
-    "Solid",
-    "SphereFit",
-    "by_corners",
-    "even_points",
-    "exact_loss",
-    "facet_bound",
-    "fit_sphere",
-    "flatten",
-    "kernel_loss",
-    "mesh",
-    "polygon_loss",
-    "polytope",
-    "random_points",
-    "scene",
-    "sphere_loss",
-    "turnable",
-]
+__all__ = ["PolytopeNet", "SphereFit", "even_points", "fit_sphere", "flatten", "random_points"]
+__all__ += ["Polytope", "Solid", "by_corners", "mesh", "polytope", "scene", "turnable"]
+__all__ += ["exact_loss", "facet_bound", "kernel_loss", "polygon_loss", "sphere_loss"]
 
 
 @dataclass(frozen=True)
