@@ -25,14 +25,14 @@ import torch
 from scipy.special import gamma, hyp2f1
 from torch import Tensor
 
-from nnbook.arrays import Array, check_counts
+from nnbook.arrays import Array
 from nnbook.geometry.level_sets import cones, sectors
 from nnbook.geometry.network import PolytopeNet, power
 from nnbook.networks import assign, flatten
 from nnbook.train.quasi_newton import Objective
 
 
-def polygon_loss(units: int) -> float:
+def polygon_loss(units: float) -> float:
     r"""The least possible loss of type (n; 1) in two dimensions, a regular polygon of 2n sides.
 
     .. math:: L_n = 1 - \frac{(\sin a / a)^2}{\frac12 + \frac{\sin 2a}{4a}}, \qquad a = \frac{\pi}{2n}
@@ -43,7 +43,8 @@ def polygon_loss(units: int) -> float:
     >>> f"{polygon_loss(2):.6e}"
     '9.459029e-03'
     """
-    check_counts(units=units)
+    if not units >= 1:
+        raise ValueError(f"units: got {units}, expected at least 1")
     a = np.pi / (2 * units)
     return float(1 - (np.sin(a) / a) ** 2 / (0.5 + np.sin(2 * a) / (4 * a)))
 
