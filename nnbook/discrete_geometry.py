@@ -39,6 +39,10 @@ from nnbook.geometry.linear_pieces import (
 )
 from nnbook.geometry.solids import Solid, scene, turnable
 from nnbook.networks import MLP, assign, flatten
+from nnbook.particles.grid import Grid
+from nnbook.particles.hamiltonian import Hamiltonian, trapped
+from nnbook.particles.solve import solve
+from nnbook.particles.waves import Symmetrised, WaveFunction
 from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise
 from nnbook.train.loop import Fit
@@ -47,7 +51,8 @@ __all__ = ["Scherk", "Surface", "fit_surface", "gauss_points", "minimal_surface"
 __all__ += ["Regions", "graph", "heights", "kinks", "layers_of", "linear_regions", "raster", "region_bound"]
 __all__ += ["relu_copy", "slopes", "softplus_gap", "square", "unrolled"]
 __all__ += ["Complex", "Solid", "scene", "subdivide", "turnable"]
-__all__ += ["MLP", "ConvexLoss", "WithSlope", "assign", "minimise"]
+__all__ += ["MLP", "WithSlope", "assign"]
+__all__ += ["Grid", "Hamiltonian", "Symmetrised", "WaveFunction", "solve", "trapped"]
 
 Height = Callable[[Array], Array]
 

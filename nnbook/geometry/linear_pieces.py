@@ -29,7 +29,7 @@ from nnbook.networks import MLP, assign
 class Wave(Protocol):
     """A network that ends in softplus: s(a), or, signed, s(a) - s(b), with a and b the outputs of ``mlp``.
 
-    :class:`nnbook.lattice_qm.WaveFunction` is one.
+    :class:`~nnbook.particles.waves.WaveFunction` is one.
     """
 
     mlp: MLP

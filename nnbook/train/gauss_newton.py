@@ -88,10 +88,18 @@ class ConvexLoss:
         values, jac = jacobian(function, params, self.points)
         values, jac = values.reshape(len(values), -1), jac.reshape(len(values), -1, jac.shape[-1])
         loss = self.weights @ vmap(self.density)(values, self.data)
+        flat = jac.flatten(0, 1)
+        if self.density is half_square and len(flat) < flat.shape[1]:
+            # (A + m) d = -J^T s is solved by d = J^T z with (J J^T + m) z = -s, a smaller system
+            scales = (0.5 * self.weights).sqrt().repeat_interleave(values.shape[1])
+            rows, rest = scales[:, None] * flat, scales * (values - self.data).flatten()
+            gram = rows @ rows.mT
+            return Expansion(loss, rest, gram, gram, scales.diag(), values.flatten(), flat, scales)
         slope = self.weights[:, None] * vmap(grad(self.density))(values, self.data)
         bend = self.weights[:, None, None] * vmap(hessian(self.density))(values, self.data)
-        flat = jac.flatten(0, 1)
         pull = 0.5 * (bend @ jac).flatten(0, 1).mT
         curvature = pull @ flat
         gradient = 0.5 * (flat.mT @ slope.flatten())
-        return Expansion(loss, gradient, curvature, curvature, pull, values.flatten(), flat)
+        return Expansion(
+            loss, gradient, curvature, curvature, pull, values.flatten(), flat, flat.new_empty(0)
+        )

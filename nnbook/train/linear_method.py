@@ -109,7 +109,10 @@ class RayleighQuotient:
         image, bra = self.operator(psi), self._bra(jac)
         energy = (self._bra(psi) @ image).squeeze()
         pull = self._bra(self.operator(jac)).sub_(energy * bra)
-        return Expansion(energy, (bra @ image)[:, 0], pull @ jac, bra @ jac, pull, psi[:, 0], jac)
+        all_of_them = jac.new_empty(0)
+        return Expansion(
+            energy, (bra @ image)[:, 0], pull @ jac, bra @ jac, pull, psi[:, 0], jac, all_of_them
+        )
 
     def _bra(self, f: Tensor) -> Tensor:
         return (self.weights[:, None] * f).T
@@ -124,10 +127,13 @@ def _size(psi: Tensor) -> Tensor:
 
 
 class Expansion(NamedTuple):
-    """A number to second order: itself, half its gradient g ``(p,)``, curvature A and metric S ``(p, p)``.
+    r"""A number to second order: itself, half its gradient g ``(p,)``, curvature A and metric S ``(p, p)``.
 
     With ``pull``, J^T W (H - E) ``(p, n)``, which turns a change of the wave function into a force on the
     parameters; ``state``, psi ``(n,)``; and its ``tangents``, J ``(n, p)``.
+
+    Where there are fewer numbers than parameters, n < p, a problem may have ``scales`` d ``(n,)``: steps are
+    then :math:`J^T d\, z`, and g, A, S and pull belong to z ``(n,)``. Otherwise d is empty.
     """
 
     energy: Tensor
@@ -137,6 +143,11 @@ class Expansion(NamedTuple):
     pull: Tensor
     state: Tensor
     tangents: Tensor
+    scales: Tensor
+
+    def steps(self, solved: Tensor) -> Tensor:
+        """Steps in the parameters ``(starts, rungs, p)`` from what was solved for."""
+        return (self.scales[:, None] * solved) @ self.tangents if self.scales.numel() else solved
 
 
 # Factors on (mu, nu) that each step tries; the lowest energy wins.
@@ -170,10 +181,10 @@ class _Descent:
         ladder = self.mu.new_tensor(LADDER)
         mu, nu = self.mu[:, None] * ladder[:, 0], (self.nu[:, None] * ladder[:, 1]).clamp(1e-9, 1.0)
         factor, solved = _factor(here, mu, nu)
-        change = -_times_inverse(factor, here.gradient[:, None].expand(*mu.shape, -1))
+        change = here.steps(-_times_inverse(factor, here.gradient[:, None].expand(*mu.shape, -1)))
         if accelerate:
             bend = self._bend(problem, function, here, change)
-            acceleration = -_times_inverse(factor, bend @ here.pull.mT)
+            acceleration = here.steps(-_times_inverse(factor, bend @ here.pull.mT))
             small = acceleration.norm(dim=-1) < 1.5 * change.norm(dim=-1)
             change = change + 0.5 * torch.where(small[..., None], acceleration, 0.0)
         trial = self.params[:, None] + change
@@ -196,7 +207,7 @@ class _Descent:
 
 def _factor(here: Expansion, mu: Tensor, nu: Tensor) -> tuple[Tensor, Tensor]:
     """Cholesky factors of A + mu R ``(starts, rungs, p, p)``, and where there are any."""
-    scale = here.metric.diagonal(dim1=1, dim2=2).mean(1)[:, None]
+    scale = here.metric.diagonal(dim1=1, dim2=2).sum(1)[:, None] / here.tangents.shape[-1]
     damped = here.curvature[:, None] + mu[..., None, None] * here.metric[:, None]
     damped.diagonal(dim1=2, dim2=3).add_((mu * nu * scale)[..., None])
     factor, info = torch.linalg.cholesky_ex(damped)  # fails where the curvature is not positive: no candidate

@@ -44,7 +44,7 @@ def network(seed, outputs=2, activation="tanh"):
     return MLP(2, (4,), outputs, activation=activation, generator=generator, dtype=torch.float64)
 
 
-def loss_of(name, seed=1, count=9):
+def loss_of(name, seed=1, count=12):  # 24 outputs, more than the 22 parameters
     data = drawn(count, 2 if name == "half square" else 1, seed=seed + 1)
     return ConvexLoss(drawn(count, 2, seed=seed), data, drawn(count, seed=seed + 2).exp(), DENSITIES[name])
 
@@ -102,11 +102,27 @@ def test_curvature_is_half_the_hessian_with_the_network_straightened(seed, name)
 @pytest.mark.parametrize("seed", range(3))
 def test_curvature_is_half_the_whole_hessian_at_a_perfect_fit(seed):
     net = network(seed)
-    function, here, x = as_function(net), flatten(net), drawn(7, 2)
-    loss = ConvexLoss(x, net(x).detach(), torch.ones(7, dtype=torch.float64))
+    function, here, x = as_function(net), flatten(net), drawn(12, 2)
+    loss = ConvexLoss(x, net(x).detach(), torch.ones(12, dtype=torch.float64))
     expected = torch.func.hessian(lambda p: loss.value(function, p))(here) / 2
     torch.testing.assert_close(loss.expand(function, here).curvature, expected, rtol=1e-9, atol=1e-11)
     assert loss.value(function, here) == 0
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_fewer_data_than_parameters_make_the_same_steps_in_a_smaller_system(outputs):
+    x, y, weights = drawn(5, 2), drawn(5, outputs, seed=2), drawn(5, seed=3).exp()
+    small = ConvexLoss(x, y, weights)
+    large = ConvexLoss(x, y, weights, lambda r, t: half_square(r, t))  # not known for what it is
+    params = [flatten(network(seed, outputs)) for seed in (1, 2, 3)]
+    ends = []
+    for loss, size in ((small, 5 * outputs), (large, len(params[0]))):
+        net = network(1, outputs)
+        assert loss.expand(as_function(net), params[0]).metric.shape == (size, size)
+        fit = minimise(loss, net, starts=torch.stack(params), explore=3, steps=3)
+        ends.append((fit.history["value"], flatten(net)))
+    np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=1e-6, atol=1e-15)
+    torch.testing.assert_close(ends[0][1], ends[1][1], rtol=1e-6, atol=1e-8)
 
 
 def test_error_of_the_expansion_of_a_linear_network_is_of_third_order():
