@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -164,13 +164,20 @@ def random_parameter(
     return nn.Parameter(numbers.to(dtype).to(device))
 
 
-def flatten(module: nn.Module) -> Tensor:
+class Parametrised(Protocol):
+    """Something with parameters, such as any ``nn.Module``."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The parameters, always in the same order."""
+
+
+def flatten(module: Parametrised) -> Tensor:
     """Return all parameters as one vector ``(parameters,)``, a copy without history."""
     return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
 
 
 @torch.no_grad()
-def assign(module: nn.Module, vector: Tensor) -> None:
+def assign(module: Parametrised, vector: Tensor) -> None:
     """Write a vector as made by :func:`flatten` back into the module.
 
     Raises:

@@ -8,7 +8,7 @@ import torch
 from joblib import parallel_config
 
 import nnbook
-from nnbook.runtime import watched
+from nnbook.runtime import small_networks, watched
 
 ABSENT = "mps" if torch.cuda.is_available() else "cuda"
 
@@ -118,6 +118,26 @@ def test_threads_are_set():
 def test_denormal_numbers_are_flushed():
     quietly()
     assert (torch.tensor(1e-310, dtype=torch.float64) / 2).item() == 0
+
+
+def flushed():
+    return (torch.tensor(1e-310, dtype=torch.float64) / 2).item() == 0
+
+
+def test_small_networks_leave_no_trace():
+    """A program that never called start gets the fast way, and its own settings back."""
+    torch.set_num_threads(2)
+    torch.set_flush_denormal(False)
+    with small_networks():
+        assert (torch.get_num_threads(), flushed()) == (1, True)
+    assert (torch.get_num_threads(), flushed()) == (2, False)
+
+
+def test_small_networks_respect_what_start_was_told():
+    quietly(threads=2)
+    with small_networks():
+        assert torch.get_num_threads() == 2
+    assert flushed()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -8,16 +8,24 @@ with the methods of :class:`Walkers`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
+
+from nnbook.arrays import check_counts
+from nnbook.runtime import watched
 
 
 class Walkers(Protocol):
-    """Configurations of many chains that know how to change."""
+    """Configurations of many chains that know how to change.
+
+    Every implementation stands to one contract: the log-ratio of a proposal is that of the probabilities of
+    the configurations before and after it is accepted, and chains that are not accepted stay.
+    """
 
     @property
     def configurations(self) -> Tensor:
@@ -30,6 +38,9 @@ class Walkers(Protocol):
         """Carry out the proposed changes of the chains where ``accepted``, ``(chains,)``, is true."""
 
 
+W = TypeVar("W", bound=Walkers)
+
+
 @dataclass(frozen=True)
 class Chains:
     """What the Metropolis rule drew.
@@ -37,14 +48,23 @@ class Chains:
     Attributes:
         samples: configurations, ``(samples, chains, ...)``.
         acceptance: the fraction of proposals that were accepted.
+        observed: what was observed at each look, ``(samples, chains, ...)``, or None.
     """
 
     samples: Tensor = field(repr=False)
     acceptance: float
+    observed: Tensor | None = field(default=None, repr=False)
 
 
 def metropolis(
-    walkers: Walkers, *, samples: int, sweep: int, generator: torch.Generator, warm_up: int = 0
+    walkers: W,
+    *,
+    samples: int,
+    sweep: int,
+    generator: torch.Generator,
+    warm_up: int = 0,
+    observe: Callable[[W], Tensor] | None = None,
+    label: str | None = None,
 ) -> Chains:
     """Let the walkers go, and look at them once a sweep.
 
@@ -54,27 +74,31 @@ def metropolis(
         sweep: proposals between two looks; the number of degrees of freedom is a good choice.
         generator: source of the random numbers, on the CPU or on the device of the walkers.
         warm_up: sweeps before the first look.
+        observe: something to compute from the walkers at each look, ``(chains, ...)``.
+        label: name on a progress bar, which shows in a terminal and in Jupyter only; without it, no bar.
 
     Raises:
         ValueError: no chains, a count below 1 (``warm_up``: below 0).
     """
-    for name, count, least in (("samples", samples, 1), ("sweep", sweep, 1), ("warm_up", warm_up, 0)):
-        if count < least:
-            raise ValueError(f"{name}: got {count}, expected at least {least}")
+    check_counts(samples=samples, sweep=sweep)
+    check_counts(least=0, warm_up=warm_up)
     if len(walkers.configurations) == 0:
         raise ValueError("walkers: got zero chains, expected at least one; some hundreds cost little more")
-    seen = []
+    seen, observed = [], []
     hits = torch.zeros(len(walkers.configurations), dtype=torch.int64, device=walkers.configurations.device)
-    for look in range(warm_up + samples):
+    silent = label is None or not watched()
+    for look in tqdm(range(-warm_up, samples), desc=label, disable=silent):
         for log_draw in _log_draws(sweep, hits, generator):
             accepted = log_draw < walkers.propose(generator)
             walkers.accept(accepted)
-            if look >= warm_up:
+            if look >= 0:
                 hits += accepted
-        if look >= warm_up:
+        if look >= 0:
             seen.append(walkers.configurations.clone())
-    chains = torch.stack(seen)
-    return Chains(chains, float(hits.sum()) / (sweep * chains.shape[0] * chains.shape[1]))
+            if observe:
+                observed.append(observe(walkers))
+    acceptance = float(hits.sum()) / (sweep * samples * len(hits))
+    return Chains(torch.stack(seen), acceptance, torch.stack(observed) if observe else None)
 
 
 def _log_draws(count: int, like: Tensor, generator: torch.Generator) -> Iterator[Tensor]:

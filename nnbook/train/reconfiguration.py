@@ -64,7 +64,7 @@ def natural_step(
         step = _solve_positive(x.mH @ x + torch.diag(damping).to(x.dtype), x.mH @ e)
     else:
         bra = x.mH / damping[:, None]
-        step = bra @ _solve_positive(x @ bra + torch.eye(samples).to(x), e)
+        step = bra @ _solve_positive(x @ bra + torch.eye(samples, dtype=x.dtype, device=x.device), e)
     return step, float((x @ step).abs().square().sum().sqrt())
 
 

@@ -7,6 +7,9 @@ import torch
 
 import nnbook
 from nnbook.sample.metropolis import metropolis
+from nnbook.spins.hamiltonians import chain, heisenberg
+from nnbook.spins.states import RestrictedBoltzmannMachine
+from nnbook.spins.walkers import SpinWalkers
 
 P = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 
@@ -155,7 +158,46 @@ def test_unlikely_proposals_are_not_accepted():
     assert not unlikely.count.any()
 
 
+# What all walkers have to obey
+
+H = heisenberg(chain(6))
+MACHINE = RestrictedBoltzmannMachine(6, 4, scale=0.3, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("walkers", "log_p"),
+    [
+        (ThreeStates(stationary(200)), lambda x: P.log()[x]),
+        (Gaussian(200), lambda x: -x[:, 0].square() / 2),
+        (SpinWalkers(MACHINE, H.basis, H.moves), lambda s: 2 * MACHINE(s).detach()),
+        (H.walkers(MACHINE, H.basis), lambda s: 2 * MACHINE(s).detach()),
+    ],
+    ids=["ring", "Gaussian", "any state", "hidden units"],
+)
+def test_walkers_obey_the_contract(walkers, log_p):
+    generator = dice(4)
+    for _ in range(20):
+        before = walkers.configurations.clone()
+        log_ratio = walkers.propose(generator)
+        torch.testing.assert_close(walkers.configurations, before)  # nothing has moved yet
+        accepted = torch.rand(len(before), generator=generator) < log_ratio.exp()
+        walkers.accept(accepted)
+        after = walkers.configurations
+        assert torch.equal(after[~accepted], before[~accepted])
+        gain = log_p(after) - log_p(before)
+        torch.testing.assert_close(gain[accepted], log_ratio[accepted].to(gain), rtol=1e-9, atol=1e-9)
+
+
 # Looks at the chains
+
+
+def test_observations_belong_to_the_samples():
+    """Walkers move on; what was observed was true at the look."""
+    seen = metropolis(
+        Gaussian(50), samples=4, sweep=3, warm_up=2, generator=dice(), observe=lambda w: w.x[:, 0] ** 2
+    )
+    torch.testing.assert_close(seen.observed, seen.samples[..., 0] ** 2)
+    assert metropolis(Gaussian(5), samples=1, sweep=1, generator=dice()).observed is None
 
 
 def test_shapes():
@@ -220,18 +262,15 @@ def test_global_random_numbers_are_left_alone():
 # Errors
 
 
-@pytest.mark.parametrize("bad", [{"samples": 0}, {"sweep": 0}, {"samples": -2}, {"sweep": -1}])
-def test_count_that_is_too_small_is_named(bad):
-    ((name, value),) = bad.items()
-    with pytest.raises(ValueError, match=rf"{name}: got {value}, expected at least 1"):
-        metropolis(Fixed(0.0), **({"samples": 1, "sweep": 1} | bad), generator=dice())
-
-
-def test_warm_up_below_zero_is_named():
-    with pytest.raises(ValueError, match=r"warm_up: got -1, expected at least 0"):
-        metropolis(Fixed(0.0), samples=1, sweep=1, warm_up=-1, generator=dice())
-
-
-def test_no_chains_are_named():
-    with pytest.raises(ValueError, match=r"walkers: got zero chains, expected at least one"):
-        metropolis(Fixed(0.0, chains=0), samples=1, sweep=1, generator=dice())
+@pytest.mark.parametrize(
+    ("walkers", "options", "message"),
+    [
+        (Fixed(0.0), {"samples": 0}, "samples: got 0, expected a whole number, at least 1"),
+        (Fixed(0.0), {"sweep": -1}, "sweep: got -1, expected a whole number, at least 1"),
+        (Fixed(0.0), {"warm_up": -1}, "warm_up: got -1, expected a whole number, at least 0"),
+        (Fixed(0.0, chains=0), {}, "walkers: got zero chains, expected at least one"),
+    ],
+)
+def test_bad_input_is_named(walkers, options, message):
+    with pytest.raises(ValueError, match=message):
+        metropolis(walkers, **{"samples": 1, "sweep": 1} | options, generator=dice())
