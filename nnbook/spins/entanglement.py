@@ -141,7 +141,7 @@ def schmidt_rank(psi: Tensor, sites: int, cut: int, *, threshold: float = 1e-12)
         ValueError: as :func:`schmidt_values`, or an amplitude that is not positive.
     """
     _check_amplitudes(psi, sites, cut)
-    if not (smallest := float(psi.min())) > 0:
+    if not (smallest := float(psi.detach().min())) > 0:
         raise ValueError(f"psi: got {smallest} as the smallest amplitude, expected positive ones")
     matrix = psi.reshape(2**cut, -1)
     for _ in range(200):
@@ -184,7 +184,7 @@ def _check_amplitudes(psi: Tensor, sites: int, cut: int = 1) -> None:
         )
     if psi.is_complex():
         raise ValueError("psi: got complex amplitudes, expected real ones")
-    if not 0 < (largest := float(psi.abs().max())) < float("inf"):
+    if not 0 < (largest := float(psi.detach().abs().max())) < float("inf"):
         raise ValueError(
             f"psi: got {largest} as the largest amplitude, expected one that is finite and not zero"
         )
