@@ -23,15 +23,20 @@ from nnbook.spins.states import Amplitude, RestrictedBoltzmannMachine
 from nnbook.spins.tensors import MatrixProductState, ProjectedPairState, contract
 from nnbook.train.linear_method import minimise
 
-# fmt: off
 __all__ = [
-    "Amplitude", "ImaginaryTime", "MatrixProductState", "ProjectedPairState", "RestrictedBoltzmannMachine",
-    "all_spins", "chain", "compress", "contract", "decompose", "deep_machine", "direct_wires",
-    "entanglement_entropy", "fewest_wires", "heisenberg", "inner", "ising", "ising_correlation",
-    "matrix_product", "minimise", "rectangle", "sample_bulk", "schmidt_rank", "schmidt_values",
-    "triple_unit", "trotter",
+    "all_spins",
+    "chain",
+    "heisenberg",
+    "ising",
+    "ising_correlation",
+    "minimise",
+    "rectangle",
+    "trotter",
 ]
-# fmt: on
+__all__ += ["Amplitude", "RestrictedBoltzmannMachine", "direct_wires", "fewest_wires", "matrix_product"]
+__all__ += ["MatrixProductState", "ProjectedPairState", "compress", "contract", "decompose", "inner"]
+__all__ += ["entanglement_entropy", "schmidt_rank", "schmidt_values"]
+__all__ += ["ImaginaryTime", "deep_machine", "sample_bulk", "triple_unit"]
 
 
 def trotter(hamiltonian: SpinHamiltonian, step: float, steps: int, order: int) -> Array:

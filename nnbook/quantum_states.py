@@ -9,10 +9,7 @@ from nnbook.train.linear_method import minimise
 from nnbook.train.reconfiguration import natural_step
 from nnbook.train.sampled import measure, optimise
 
-# fmt: off
-__all__ = [
-    "Amplitude", "Estimate", "Jastrow", "Lattice", "LogState", "MatrixProductState", "MeanField",
-    "RestrictedBoltzmannMachine", "SpinHamiltonian", "chain", "enlarge", "estimate", "heisenberg", "ising",
-    "measure", "minimise", "natural_step", "optimise", "spin_chains", "square",
-]
-# fmt: on
+__all__ = ["Lattice", "SpinHamiltonian", "chain", "heisenberg", "ising", "spin_chains", "square"]
+__all__ += ["Amplitude", "Jastrow", "LogState", "MatrixProductState", "MeanField"]
+__all__ += ["RestrictedBoltzmannMachine", "enlarge"]
+__all__ += ["Estimate", "estimate", "measure", "minimise", "natural_step", "optimise"]

@@ -17,7 +17,6 @@ from torch.func import grad, vmap
 from nnbook.arrays import check_counts
 from nnbook.networks import as_function, assign, flatten, jacobian, random_parameter
 from nnbook.spins.hamiltonians import Lattice
-from nnbook.spins.walkers import SpinWalkers, walkers_of
 
 
 class LogState(nn.Module):
@@ -39,10 +38,6 @@ class LogState(nn.Module):
 
         rows: Tensor = vmap(grad(real_part), in_dims=(None, 0))(params, spins)
         return rows.conj().resolve_conj()
-
-    def walkers(self, spins: Tensor, moves: Tensor) -> SpinWalkers:
-        """Chains that start at ``spins`` ``(chains, N)`` and flip the sites of ``moves``."""
-        return walkers_of(self, spins, moves)
 
 
 def log_2cosh(x: Tensor) -> Tensor:
