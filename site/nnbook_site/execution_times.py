@@ -7,6 +7,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
 
 from .freshness import Record, last
 from .tables import Cell, page_link, pages, table
@@ -69,7 +70,7 @@ def _cells(app: Sphinx, here: str, runs: dict[str, Record]) -> list[nodes.Node]:
         [
             *_texts(f"{seconds:.1f}"),
             [page_link(app, here, page)],
-            *_texts(str(number)),
+            [make_refnode(app.builder, here, page, f"cell-{number}", [nodes.Text(str(number))])],
             [nodes.literal(text=line)],
         ]
         for seconds, number, line, page in cells[:SLOWEST]
