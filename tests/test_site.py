@@ -207,10 +207,11 @@ def test_claims_can_be_filtered_and_lead_to_their_cells(browser, site, served):
         counted = page.locator(".book-filter output").inner_text()
         assert counted == f"{found.count()} of {len(claims)} claims"
         found.locator("a[href*='#cell-']").first.click()
-        in_view = "y => 0 <= y && y < innerHeight"
-        page.wait_for_function(
-            f"({in_view})(document.querySelector(location.hash || 'nowhere')?.getBoundingClientRect().top)"
-        )
+        page.wait_for_url("**#cell-*")
+        page.wait_for_load_state("load")
+        page.evaluate("window.MathJax?.startup?.promise")  # formulas move what stands below them
+        above = "document.querySelector(location.hash).getBoundingClientRect().top"
+        page.wait_for_function(f"0 <= {above} && {above} < innerHeight / 2")
         assert not visit.problems
 
 

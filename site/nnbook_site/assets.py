@@ -11,6 +11,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 STATIC = Path(__file__).parent / "static"
+SCRIPTS = {"book-plotly": "book.js", "book-filter": "filter.js", 'id="cell-': "anchors.js"}
 MATHJAX = ("tex-svg.js", "sre/mathmaps/base.json", "sre/mathmaps/en.json", "input/tex/extensions", "a11y")
 
 
@@ -25,11 +26,12 @@ def connect(app: Sphinx) -> None:
 
 
 def _page_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    if "book-plotly" in context.get("body", ""):
+    body = context.get("body", "")
+    if "book-plotly" in body:
         app.add_js_file("vendor/plotly.min.js", priority=100, loading_method="defer")
-        app.add_js_file("book.js", loading_method="defer")
-    if "book-filter" in context.get("body", ""):
-        app.add_js_file("filter.js", loading_method="defer")
+    for sign, script in SCRIPTS.items():
+        if sign in body:
+            app.add_js_file(script, loading_method="defer")
 
 
 def _drop_thebe(app: Sphinx, doctree: nodes.document, docname: str) -> None:
