@@ -16,7 +16,7 @@ import torch
 import nnbook
 from nnbook.lattice_qm import Grid, Hamiltonian, WaveFunction, solve
 from nnbook.show import Table, scientific
-from nnbook.train.first_order import Fit, fit
+from nnbook.train import Fit, fit
 from nnbook.train.linear_method import minimise
 
 HAM = Hamiltonian(Grid(1024, 5.0), lambda x: x**2 / 2)

@@ -22,8 +22,8 @@ from nnbook.particles.grid import Spectrum
 from nnbook.particles.hamiltonian import Hamiltonian
 from nnbook.particles.sectors import Sector
 from nnbook.particles.waves import Symmetrised, WaveFunction, bend_where_classical, take_over
-from nnbook.train.first_order import Fit
 from nnbook.train.linear_method import minimise
+from nnbook.train.loop import Fit
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from nnbook.arrays import check_counts
 from nnbook.train.loop import End, Fit, run, settled
 
-__all__ = ["Fit", "fit"]
-
 
 def fit(
     loss: Callable[[], Tensor],

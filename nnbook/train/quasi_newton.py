@@ -90,8 +90,8 @@ class Descents:
         return self.gradient.abs().amax(1) <= self.tolerance
 
     def begin(self) -> float:
-        """The lowest loss."""
-        return float(self.value.nan_to_num(torch.inf).min())
+        """The lowest loss, computed anew."""
+        return float(self.loss(self.params)[0].nan_to_num(torch.inf).min())
 
     def step(self) -> Mapping[str, float]:
         """One step of each descent that has not ended."""
@@ -105,7 +105,7 @@ class Descents:
         self.fresh[moved] = False
         self.params[moved] += change
         self.value[moved], self.gradient[moved] = value[found], gradient[found]
-        return {"value": self.begin(), "active": float(len(here))}
+        return {"value": float(self.value.nan_to_num(torch.inf).min()), "active": float(len(here))}
 
     def _search(self, here: Tensor, direction: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Lengths of the steps by bisection, with the loss and gradient there, and whether one was found."""

@@ -8,13 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import nnbook
 from nnbook.sample.estimates import Estimate, autocorrelation, estimate
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _as_in_a_chapter():
-    nnbook.start(seed=1, device="cpu", quiet=True)
 
 
 def drawn(*shape, seed=1):

@@ -5,18 +5,12 @@ import math
 import pytest
 import torch
 
-import nnbook
 from nnbook.sample.metropolis import metropolis
 from nnbook.spins.hamiltonians import chain, heisenberg
 from nnbook.spins.states import RestrictedBoltzmannMachine
 from nnbook.spins.walkers import SpinWalkers
 
 P = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _as_in_a_chapter():
-    nnbook.start(seed=1, device="cpu", quiet=True)
 
 
 def dice(seed=1):

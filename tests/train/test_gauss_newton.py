@@ -8,17 +8,11 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize as scipy_minimise
 from torch import nn
 
-import nnbook
 from nnbook.networks import MLP, as_function, flatten
 from nnbook.train.gauss_newton import ConvexLoss, half_square
 from nnbook.train.linear_method import minimise
 
 seeds = st.integers(0, 2**32 - 1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _as_in_a_chapter():
-    nnbook.start(seed=1, device="cpu", quiet=True)
 
 
 def drawn(*shape, seed=1):

@@ -11,17 +11,11 @@ from hypothesis import strategies as st
 from scipy.linalg import eigh
 from torch import nn
 
-import nnbook
 from nnbook.networks import MLP, as_function, assign, flatten
 from nnbook.train import loop
 from nnbook.train.linear_method import RayleighQuotient, minimise
 
 seeds = st.integers(0, 2**31)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _as_in_a_chapter():
-    nnbook.start(seed=1, device="cpu", quiet=True)
 
 
 def drawn(*shape, seed=1):

@@ -63,6 +63,8 @@ def test_a_run_that_was_cut_short_says_so_and_goes_on(tmp_path):
     again = descend(rosenbrock, STARTS, checkpoint=tmp_path / "run")
     assert again[0].steps == whole[0].steps
     assert torch.equal(again[2], whole[2])
+    with pytest.raises(ValueError, match="expected the same data"):
+        descend(tilted, STARTS, checkpoint=tmp_path / "run")
 
 
 def test_a_start_without_a_loss_is_left_out():

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch.optim import Adam
 
-import nnbook
 from nnbook.networks import assign, flatten
 from nnbook.spins.hamiltonians import chain, heisenberg, ising, square
 from nnbook.spins.states import Amplitude, Jastrow, LogState, MeanField, RestrictedBoltzmannMachine
@@ -22,11 +21,6 @@ ISING, HEISENBERG = ising(chain(6), field=1.0), heisenberg(chain(6))
 MODELS = {"Ising": ISING, "Heisenberg": HEISENBERG, "not rotated": heisenberg(chain(6), marshall=False)}
 models = pytest.mark.parametrize("h", MODELS.values(), ids=MODELS.keys())
 dtypes = pytest.mark.parametrize("dtype", [torch.float64, torch.complex128], ids=["real", "complex"])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _as_in_a_chapter():
-    nnbook.start(seed=1, device="cpu", quiet=True)
 
 
 def dice(seed=1):
