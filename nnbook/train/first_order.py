@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nnbook.arrays import check_counts
-from nnbook.train.loop import End, Fit, run, settled
+from nnbook.train.loop import End, Fit, plain, run, settled
 
 
 def fit(
@@ -85,13 +85,13 @@ class _Descent:
         self.sources = [torch.default_generator, *([generator] if generator else [])]
         options = [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups]
         self.problem = {
-            "optimiser": f"{type(optimiser).__name__} {_numbers(options)}",
+            "optimiser": f"{type(optimiser).__name__} {plain(options)}",
             "parameters": str([(*p.shape, str(p.dtype)) for p in leaves]),
             "generators": str(len(self.sources)),
         }
         self.schedule = schedule(optimiser) if schedule else None
         if self.schedule:
-            rates = _numbers(self.schedule.state_dict())
+            rates = plain(self.schedule.state_dict())
             self.problem["schedule"] = f"{type(self.schedule).__name__} {rates}"
 
     def begin(self) -> float:
@@ -137,8 +137,3 @@ class _Descent:
             self.schedule.load_state_dict(state["schedule"])
         for source, dice in zip(self.sources, state["dice"], strict=True):
             source.set_state(dice)
-
-
-def _numbers(options: Any) -> str:
-    """Options in words; NumPy's numbers print as Python's."""
-    return str(torch.utils._pytree.tree_map(lambda v: getattr(v, "item", lambda: v)(), options))

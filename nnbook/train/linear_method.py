@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -157,52 +157,98 @@ PART = 0.1
 
 
 @dataclass
-class _Descent:
-    """Several independent descents side by side: parameters ``(starts, p)`` and their damping."""
+class _Search:
+    """The trainer: descents side by side, of which the better half stays, and one problem after the other.
 
+    Each has its parameters ``(starts, p)``, damping and value ``(starts,)``.
+    """
+
+    problems: list[Problem]
+    function: Function
     params: Tensor
-    mu: Tensor
-    nu: Tensor
-    value: Tensor
+    explore: int
+    steps: int
+    tolerance: float
+    patience: int
+    accelerate: bool
+    leaves: ClassVar[tuple[Tensor, ...]] = ()  # a step never goes up
 
-    @classmethod
-    def begin(cls, params: Tensor) -> _Descent:
-        one = torch.ones_like(params[:, 0])
-        return cls(params, 0.01 * one, 0.01 * one, torch.inf * one)
+    def __post_init__(self) -> None:
+        one = torch.ones_like(self.params[:, 0])
+        self.mu, self.nu, self.value = 0.01 * one, 0.01 * one, torch.inf * one
+        self.stage, self.together = 0, 0  # the problem at hand, and its steps with several starts
+        self.alone: list[float] = []  # its values with one
+        tensors = [[v for v in vars(p).values() if isinstance(v, Tensor)] for p in self.problems]
+        self.problem = {
+            "starts": f"{len(one)} of {self.params.shape[1]} parameters, {self.params.dtype}",
+            "method": f"explore {self.explore}, accelerate {self.accelerate}",
+            "problems": ", ".join(map(digest, tensors)),
+        }
 
-    def best(self, count: int = 1) -> _Descent:
-        """The descents of lowest energy."""
-        keep = self.value.argsort()[:count]
-        return _Descent(self.params[keep], self.mu[keep], self.nu[keep], self.value[keep])
+    def begin(self) -> float:
+        value = vmap(lambda p: self.problems[self.stage].value(self.function, p))(self.params)
+        return float(value.nan_to_num(nan=torch.inf, posinf=torch.inf).min())
 
-    def step(self, problem: Problem, function: Function, *, accelerate: bool = True) -> None:
-        """One step of each descent: try every rung of the ladder, keep the lowest energy."""
-        here = vmap(lambda p: problem.expand(function, p))(self.params)
+    def step(self) -> dict[str, float]:
+        if self._over():
+            self.stage, self.together, self.alone = self.stage + 1, 0, []
+        current, starts = self.problems[self.stage], len(self.params)
+        self._move(current)
+        value = float(self.value.min())
+        if starts == 1:
+            self.alone.append(value)
+        else:
+            self.together += 1
+            if self.together % self.explore == 0:
+                keep = self.value.argsort()[: starts // 2]
+                self.params, self.value = self.params[keep], self.value[keep]
+                self.mu, self.nu = self.mu[keep], self.nu[keep]
+        return {"value": value, "stage": self.stage, "points": len(current.points)}
+
+    def _move(self, problem: Problem) -> None:
+        """One step of each descent: try every rung of the ladder, keep the lowest value."""
+        here = vmap(lambda p: problem.expand(self.function, p))(self.params)
         ladder = self.mu.new_tensor(LADDER)
         mu, nu = self.mu[:, None] * ladder[:, 0], (self.nu[:, None] * ladder[:, 1]).clamp(1e-9, 1.0)
         factor, solved = _factor(here, mu, nu)
-        change = here.steps(-_times_inverse(factor, here.gradient[:, None].expand(*mu.shape, -1)))
-        if accelerate:
-            bend = self._bend(problem, function, here, change)
-            acceleration = here.steps(-_times_inverse(factor, bend @ here.pull.mT))
+        change = -_times_inverse(factor, here.gradient[:, None].expand(*mu.shape, -1))
+        if self.accelerate:
+            bend = self._bend(problem, here, change)
+            acceleration = -_times_inverse(factor, bend @ here.pull.mT)
             small = acceleration.norm(dim=-1) < 1.5 * change.norm(dim=-1)
             change = change + 0.5 * torch.where(small[..., None], acceleration, 0.0)
         trial = self.params[:, None] + change
-        value = vmap(vmap(lambda p: problem.value(function, p)))(trial)
+        value = vmap(vmap(lambda p: problem.value(self.function, p)))(trial)
         value = torch.where(solved & value.isfinite(), value, torch.inf)
-        best = value.argmin(1, keepdim=True)
-        lowest = value.gather(1, best)[:, 0]
-        better = lowest < here.energy
-        chosen = trial.gather(1, best[..., None].expand(-1, -1, trial.shape[-1]))[:, 0]
-        self.params = torch.where(better[:, None], chosen, self.params)
-        self.mu = torch.where(better, mu.gather(1, best)[:, 0], 100 * self.mu).clamp(1e-14, 1e8)
-        self.nu = torch.where(better, nu.gather(1, best)[:, 0], self.nu)
+        lowest, best = value.min(1)
+        better, each = lowest < here.energy, torch.arange(len(best), device=best.device)
+        self.params = torch.where(better[:, None], trial[each, best], self.params)
+        self.mu = torch.where(better, mu[each, best], 100 * self.mu).clamp(1e-14, 1e8)
+        self.nu = torch.where(better, nu[each, best], self.nu)
         self.value = torch.where(better, lowest, here.energy).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
-    def _bend(self, problem: Problem, function: Function, here: Expansion, change: Tensor) -> Tensor:
+    def _bend(self, problem: Problem, here: Expansion, change: Tensor) -> Tensor:
         """The second derivatives of the states along the changes, ``(starts, rungs, n)``."""
-        states = vmap(vmap(lambda p: problem.state(function, p)))(self.params[:, None] + PART * change)
+        states = vmap(vmap(lambda p: problem.state(self.function, p)))(self.params[:, None] + PART * change)
         return (2 / PART) * ((states - here.state[:, None]) / PART - change @ here.tangents.mT)
+
+    def _over(self) -> bool:
+        return len(self.alone) >= self.steps or settled(self.alone, self.tolerance, self.patience)
+
+    def end(self, values: Sequence[float]) -> End | None:
+        if not self._over() or self.stage < len(self.problems) - 1:
+            return None
+        if settled(self.alone, self.tolerance, self.patience):
+            return End(True, f"gain below {self.tolerance:g}")
+        return End(False, f"{self.steps} steps on the last problem were not enough")
+
+    def state(self) -> dict[str, Any]:
+        names = ("params", "mu", "nu", "value", "stage", "together", "alone")
+        return {name: getattr(self, name) for name in names}
+
+    def load(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value.to(self.params) if isinstance(value, Tensor) else value)
 
 
 def _factor(here: Expansion, mu: Tensor, nu: Tensor) -> tuple[Tensor, Tensor]:
@@ -216,73 +262,6 @@ def _factor(here: Expansion, mu: Tensor, nu: Tensor) -> tuple[Tensor, Tensor]:
 
 def _times_inverse(factor: Tensor, force: Tensor) -> Tensor:
     return torch.cholesky_solve(force[..., None], factor)[..., 0]
-
-
-@dataclass
-class _Search:
-    """The trainer: several descents, of which the better half stays, and one problem after the other."""
-
-    problems: list[Problem]
-    function: Function
-    descent: _Descent
-    explore: int
-    steps: int
-    tolerance: float
-    patience: int
-    accelerate: bool
-    leaves: ClassVar[tuple[Tensor, ...]] = ()  # a step never goes up
-    stage: int = 0
-    together: int = 0
-    alone: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        starts, size = self.descent.params.shape
-        self.problem = {
-            "starts": f"{starts} of {size} parameters, {self.descent.params.dtype}",
-            "method": f"explore {self.explore}, accelerate {self.accelerate}",
-            "problems": ", ".join(
-                f"{type(p).__name__} {digest(v for v in vars(p).values() if isinstance(v, Tensor))}"
-                for p in self.problems
-            ),
-        }
-
-    def begin(self) -> float:
-        current = self.problems[self.stage]
-        value = vmap(lambda p: current.value(self.function, p))(self.descent.params)
-        return float(value.nan_to_num(nan=torch.inf, posinf=torch.inf).min())
-
-    def step(self) -> dict[str, float]:
-        if self._over():
-            self.stage, self.together, self.alone = self.stage + 1, 0, []
-        current, starts = self.problems[self.stage], len(self.descent.params)
-        self.descent.step(current, self.function, accelerate=self.accelerate)
-        value = float(self.descent.value.min())
-        if starts == 1:
-            self.alone.append(value)
-        else:
-            self.together += 1
-            if self.together % self.explore == 0:
-                self.descent = self.descent.best(starts // 2)
-        return {"value": value, "stage": self.stage, "points": len(current.points)}
-
-    def _over(self) -> bool:
-        return len(self.alone) >= self.steps or settled(self.alone, self.tolerance, self.patience)
-
-    def end(self, values: Sequence[float]) -> End | None:
-        if not self._over() or self.stage < len(self.problems) - 1:
-            return None
-        if settled(self.alone, self.tolerance, self.patience):
-            return End(True, f"gain below {self.tolerance:g}")
-        return End(False, f"{self.steps} steps on the last problem were not enough")
-
-    def state(self) -> dict[str, Any]:
-        counts = {"stage": self.stage, "together": self.together, "alone": list(self.alone)}
-        return {"descent": asdict(self.descent), **counts}
-
-    def load(self, state: dict[str, Any]) -> None:
-        like = self.descent.params
-        self.descent = _Descent(**{name: v.to(like) for name, v in state["descent"].items()})
-        self.stage, self.together, self.alone = state["stage"], state["together"], state["alone"]
 
 
 def minimise(
@@ -328,12 +307,10 @@ def minimise(
     check_counts(explore=explore, steps=steps, patience=patience)
     _check(problems, model, starts)
     first = flatten(model)[None] if starts is None else starts.to(flatten(model))
-    search = _Search(
-        problems, as_function(model), _Descent.begin(first), explore, steps, tolerance, patience, accelerate
-    )
+    search = _Search(problems, as_function(model), first, explore, steps, tolerance, patience, accelerate)
     fit = run(search, label=label, checkpoint=checkpoint, every=every)
     if math.isfinite(fit.value):
-        assign(model, search.descent.best().params[0])
+        assign(model, search.params[search.value.argmin()])
     return fit
 
 

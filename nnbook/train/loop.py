@@ -148,41 +148,42 @@ def run(
             was stored.
     """
     check_counts(every=every)
-    log = _Log(trainer, None if checkpoint is None else checkpoint_file(checkpoint))
+    end, why = None, "interrupted"
     with small_networks(), _ctrl_c() as pressed:
-        log.open()
-        end, trouble = None, log.trouble(log.first, divergence)
-        with tqdm(desc=label, initial=log.steps, total=steps, disable=not watched()) as bar:
-            while not trouble and (end := trainer.end(log.values)) is None and not pressed():
-                row, trouble = _step(trainer, lambda value: log.trouble(value, divergence))
-                if not trouble:
-                    log.add(row, save=(log.steps + 1) % every == 0)
-                    bar.update()
-        if not trouble:
+        log = _Log(trainer, None if checkpoint is None else checkpoint_file(checkpoint), divergence)
+        bar = tqdm(desc=label, initial=log.steps, total=steps, disable=not watched())
+        try:
+            log.check(log.first)
+            while (end := trainer.end(log.values)) is None and not pressed():
+                with _kept(trainer.leaves):
+                    row = trainer.step()
+                    log.check(row["value"])
+                log.add(row)
+                bar.update()
+                if log.steps % every == 0:
+                    log.save()
             log.save()
+        except (FloatingPointError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
+            why = str(error)
+        finally:
+            bar.close()
     if end is None:
-        trouble = trouble or "interrupted"
-        end = End(False, f"stopped at step {log.steps}: {trouble}; the last good parameters were kept")
+        end = End(False, f"stopped at step {log.steps}: {why}; the last good parameters were kept")
         warnings.warn(f"{label} {end.reason}", RuntimeWarning, stacklevel=3)
     return log.fit(end)
 
 
-def _step(trainer: Trainer, trouble: Callable[[float], str]) -> tuple[Mapping[str, float], str]:
-    """One step, and what is wrong with it; all is as before the step then."""
-    good = [leaf.detach().clone() for leaf in trainer.leaves]
-    row: Mapping[str, float] = {}
-    why = "the step was broken off"
+@contextmanager
+def _kept(leaves: Sequence[Tensor]) -> Iterator[None]:
+    """Put tensors back as they were if the block raises."""
+    good = [leaf.detach().clone() for leaf in leaves]
     try:
-        row = trainer.step()
-        why = trouble(row["value"])
-    except (FloatingPointError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
-        why = str(error)
-    finally:
-        if why:
-            with torch.no_grad():
-                for leaf, value in zip(trainer.leaves, good, strict=True):
-                    leaf.copy_(value)
-    return row, why
+        yield
+    except BaseException:
+        with torch.no_grad():
+            for leaf, value in zip(leaves, good, strict=True):
+                leaf.copy_(value)
+        raise
 
 
 @contextmanager
@@ -210,11 +211,17 @@ def _ctrl_c() -> Iterator[Callable[[], bool]]:
 class _Log:
     """The history of a run, and its checkpoint."""
 
-    def __init__(self, trainer: Trainer, path: Path | None) -> None:
-        self.trainer, self.path = trainer, path
-        self.first, self.best = math.nan, math.inf
+    def __init__(self, trainer: Trainer, path: Path | None, divergence: float) -> None:
+        self.trainer, self.path, self.divergence = trainer, path, divergence
         self.columns: dict[str, list[float]] = {"seconds": [], "value": []}
-        self.saved = -1
+        self.saved, began = -1, time.perf_counter()
+        if path and path.exists():
+            with _kept(trainer.leaves):
+                self._resume(read_checkpoint(path))
+        else:
+            self.first = trainer.begin()
+        self.best = min([self.first, *self.values])
+        self.began = began - (self.columns["seconds"] or [0.0])[-1]
 
     @property
     def values(self) -> list[float]:
@@ -224,53 +231,38 @@ class _Log:
     def steps(self) -> int:
         return len(self.values)
 
-    def open(self) -> None:
-        """Begin, or go on from the checkpoint if there is one."""
-        stored = read_checkpoint(self.path) if self.path and self.path.exists() else None
-        if stored is None:
-            self.first = self.trainer.begin()
-        else:
-            self._resume(stored)
-        self.best = min([self.first, *self.values])
-        self.began = time.perf_counter() - (self.columns["seconds"] or [0.0])[-1]
+    @property
+    def last(self) -> float:
+        return (self.values or [self.first])[-1]
 
     def _resume(self, stored: dict[str, Any]) -> None:
-        here = dict(self.trainer.problem)
-        there = stored.get("problem", {})
-        if here != there:
-            changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-            got, expected = (
-                ", ".join(f"{name} {side.get(name)}" for name in changed) for side in (there, here)
-            )
-            raise ValueError(
-                f"checkpoint: {self.path} holds a run with {got}; expected {expected}; delete the file or "
-                "name another"
-            )
+        here, there = dict(self.trainer.problem), stored.get("problem", {})
+        remedy = "delete the file or name another"
+        if changed := [name for name in {**there, **here} if there.get(name) != here.get(name)]:
+            got, wanted = (", ".join(f"{n} {side.get(n)}" for n in changed) for side in (there, here))
+            raise ValueError(f"checkpoint: {self.path} holds a run with {got}; expected {wanted}; {remedy}")
         self.trainer.load(stored["trainer"])
         self.first, self.columns = stored["first"], stored["columns"]
-        self.saved = self.steps
-        then, now = (self.values or [self.first])[-1], self.trainer.begin()
-        if not math.isclose(now, then, rel_tol=1e-6, abs_tol=1e-9 * abs(self.first)):
+        self.saved, now = self.steps, self.trainer.begin()
+        if not math.isclose(now, self.last, rel_tol=1e-6, abs_tol=1e-9 * abs(self.first)):
             raise ValueError(
-                f"checkpoint: {self.path} was written at a value of {then:.12g}, but its parameters now give "
-                f"{now:.12g}; expected the same data, couplings and random generator as in the run that "
-                "wrote it; delete the file or name another"
+                f"checkpoint: {self.path} was written at a value of {self.last:.12g}, but its parameters now "
+                f"give {now:.12g}; expected the same data, couplings and random generator as then; {remedy}"
             )
 
-    def trouble(self, value: float, divergence: float) -> str:
-        """What is wrong with a value, or nothing."""
+    def check(self, value: float) -> None:
+        """Raise a FloatingPointError if something is wrong with a value."""
         if not math.isfinite(value):
-            return f"the value is {value}"
-        if value - self.best > divergence * max(1.0, abs(self.first)):
-            return f"the value rose from {self.best:.3g} to {value:.3g}; try a smaller learning rate"
-        return ""
+            raise FloatingPointError(f"the value is {value}")
+        if value - self.best > self.divergence * max(1.0, abs(self.first)):
+            raise FloatingPointError(
+                f"the value rose from {self.best:.3g} to {value:.3g}; try a smaller learning rate"
+            )
 
-    def add(self, row: Mapping[str, float], *, save: bool) -> None:
+    def add(self, row: Mapping[str, float]) -> None:
         self.best = min(self.best, row["value"])
         for name, value in {"seconds": time.perf_counter() - self.began, **row}.items():
             self.columns.setdefault(name, []).append(value)
-        if save:
-            self.save()
 
     def save(self) -> None:
         """Write the checkpoint, unless it is there already."""
@@ -281,8 +273,7 @@ class _Log:
 
     def fit(self, end: End) -> Fit:
         history = {name: np.array(column) for name, column in self.columns.items()}
-        history = {"step": np.arange(1.0, self.steps + 1), **history}
-        return Fit((self.values or [self.first])[-1], self.steps, *end, history)
+        return Fit(self.last, self.steps, *end, {"step": np.arange(1.0, self.steps + 1), **history})
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -316,7 +307,7 @@ def write_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """
     file, buffer = checkpoint_file(path), io.BytesIO()
     try:
-        torch.save(_plain(state), buffer)
+        torch.save(plain(state), buffer)
         _unpack(data := buffer.getvalue())
     except Exception as error:
         raise TypeError(
@@ -358,10 +349,10 @@ def _unpack(data: bytes) -> dict[str, Any]:
     return state
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The same with Python's own numbers for NumPy's, which cannot be read back safely."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, dict):
-        return type(value)({_plain(name): _plain(content) for name, content in value.items()})
-    return type(value)(_plain(v) for v in value) if isinstance(value, list | tuple) else value
+        return type(value)({plain(name): plain(content) for name, content in value.items()})
+    return type(value)(plain(v) for v in value) if isinstance(value, list | tuple) else value

@@ -185,6 +185,7 @@ def test_other_problem_is_refused_by_its_name_and_by_its_value(tmp_path):
         ValueError, match=r"written at a value of 0.00390625, .* now give 0.01171875; expected the same data"
     ):
         go(other, checkpoint=path)
+    assert other.x.item() == 1
 
 
 def test_link_is_followed(tmp_path):
