@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -292,6 +293,25 @@ def test_error_bars_of_the_chapters_are_right():
     if not any(c.unbiased for c in claims):
         pytest.skip("no chapter has stored an unbiased claim yet")
     assert pulls(claims).p >= 1e-3, pulls(claims)
+
+
+def test_a_blunt_claim_does_not_notice_what_a_sharp_one_does(tmp_path, capsys):
+    blunt = [
+        claim(name="loose", tolerance=0.5),
+        claim(name="levels", reference=1.2, ours=1.2, tolerance=0.5),
+        claim(name="noisy", error=0.1, sigma=0.5, cell=2),
+        claim("at_most", name="far", ours=1e-9, cell=3),
+    ]
+    sharp = [
+        replace(c, tolerance=1e-3, sigma=c.sigma and 0.15, ours=c.ours or 1.0, cell=4) for c in blunt[:3]
+    ]
+    write(tmp_path / "demo.ipynb", *blunt, *[replace(c, name=f"sharp {c.name}") for c in sharp])
+    assert main(["--mutate", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert [line.split(":")[1].strip() for line in out.splitlines() if line.startswith(" ")] == [
+        *("loose", "levels", "noisy", "sharp noisy"),  # its four sigmas are wider than a per cent
+        *("loose", "noisy", "far"),
+    ]
 
 
 # What the notebooks store, and the command line
