@@ -6,6 +6,7 @@ from collections.abc import Callable
 from numbers import Integral
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,6 +17,11 @@ Potential = Callable[[Array], Array]
 def seen(what: object) -> str:
     """What an error message says of an argument: the shape of a tensor, the type of anything else."""
     return f"shape {tuple(what.shape)}" if isinstance(what, Tensor) else f"a {type(what).__name__}"
+
+
+def like(values: object, other: Tensor) -> Tensor:
+    """Values as a tensor of the dtype and on the device of another one."""
+    return torch.as_tensor(values, dtype=other.dtype, device=other.device)
 
 
 def check_counts(*, least: int = 1, **counts: int) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import Array, check_counts
+from nnbook.arrays import Array, check_counts, like
 from nnbook.derivatives import WithSlope
 from nnbook.geometry.complexes import Complex, subdivide
 from nnbook.geometry.linear_pieces import (
@@ -175,7 +175,7 @@ def fit_surface(
     vectors, network = _draw(half_width, hidden, activation, seed, starts, points, dtype, device)
     x, weights = gauss_points(half_width, points)
     values = _values("height", height, x)
-    places, target, measure = (torch.as_tensor(v).to(vectors) for v in (x, values[:, None], weights))
+    places, target, measure = (like(v, vectors) for v in (x, values[:, None], weights))
     loss = ConvexLoss(places, target, measure)
     fit = minimise(loss, network, starts=vectors, steps=steps, tolerance=tolerance, label="surface")
     grid = np.stack(np.meshgrid(*[np.linspace(-half_width, half_width, 101)] * 2), -1).reshape(-1, 2)
@@ -258,14 +258,14 @@ def _edge(half_width: float, count: int) -> tuple[Array, Array]:
     return np.concatenate(sides), np.tile(weights, 4)
 
 
-def _area_problem(half_width: float, points: int, target: Array, penalty: float, like: Tensor) -> ConvexLoss:
+def _area_problem(half_width: float, points: int, target: Array, penalty: float, other: Tensor) -> ConvexLoss:
     """Each point has data (a, b, g): the density is a sqrt(1 + u_x^2 + u_y^2) + b (u - g)^2 / 2."""
     inside, weights = gauss_points(half_width, points)
     edge, lengths = _edge(half_width, 2 * points)
     data = np.zeros((len(inside) + len(edge), 3))
     data[: len(inside), 0], data[len(inside) :, 1], data[len(inside) :, 2] = 1.0, penalty, target
     arrays = np.concatenate([inside, edge]), data, np.concatenate([weights, lengths])
-    places, known, measure = (torch.as_tensor(v).to(like) for v in arrays)
+    places, known, measure = (like(v, other) for v in arrays)
     return ConvexLoss(places, known, measure, _area_density)
 
 
@@ -305,7 +305,7 @@ def random_surface(
     """An untrained network of two coordinates; each unit of its first layer bends inside the square."""
     network = MLP(2, hidden, activation=activation, generator=generator, dtype=dtype, device=device)
     check_units(network, ("softplus", "relu"))
-    bends = torch.rand(hidden[0], 2, generator=generator, dtype=torch.float64)
+    bends = torch.rand(hidden[0], 2, generator=generator, dtype=torch.float64, device="cpu")
     network.place_kinks(half_width * (2 * bends - 1), scale=half_width, generator=generator)
     return network
 

@@ -128,9 +128,9 @@ class MLP(nn.Module):
                 f"{tuple(first.weight.shape)}"
             )
         first.weight.copy_(random_parameter(first.weight.shape, 1.0, generator=generator))
-        width = torch.as_tensor(scale).to(first.weight)
+        width = torch.as_tensor(scale, dtype=first.weight.dtype, device=first.weight.device)
         if width.ndim == 0:
-            width = width * torch.eye(first.in_features).to(width)
+            width = width * torch.eye(first.in_features, dtype=width.dtype, device=width.device)
         if width.shape != (first.in_features,) * 2 or torch.linalg.matrix_rank(width) < first.in_features:
             raise ValueError(
                 f"scale: got {scale}, expected a width above zero or a matrix of full rank and shape "

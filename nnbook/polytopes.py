@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import Array, check_counts
+from nnbook.arrays import Array, check_counts, like
 from nnbook.geometry.level_sets import Polytope, mesh, polytope
 from nnbook.geometry.network import PolytopeNet, even_points, random_points
 from nnbook.geometry.solids import Solid, by_corners, scene, turnable
@@ -121,7 +121,7 @@ def _data(net: PolytopeNet, points: int | Tensor | None, generator: torch.Genera
     if isinstance(points, int | float | np.integer):
         check_counts(least=net.dim, points=points)
         return random_points(points, net.dim, generator=generator).to(net.weights[0])
-    data = torch.as_tensor(points).to(net.weights[0])
+    data = like(points, net.weights[0])
     on_sphere = data.ndim == 2 and data.shape[1] == net.dim and len(data) >= net.dim
     if not on_sphere or not torch.allclose(data.norm(dim=1), torch.ones_like(data[:, 0]), atol=1e-6):
         raise ValueError(

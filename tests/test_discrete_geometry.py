@@ -171,6 +171,13 @@ def test_dtype_is_chosen(dtype):
         assert {p.dtype for p in found.network.parameters()} == {dtype}
 
 
+def test_everything_follows_its_inputs(elsewhere):
+    options = {"hidden": (3,), "starts": 2, "points": 5, "steps": 2, "device": "cpu"}
+    for train in (partial(fit_surface, Scherk(1.0).height), partial(minimal_surface, Scherk(1.0).height)):
+        assert math.isfinite(train(1.0, **options).area)
+    assert fit_surface(Scherk(1.0).height, 1.0, **options).regions().count >= 1
+
+
 FIT, SPAN = partial(fit_surface, Scherk().height, 1.2), partial(minimal_surface, Scherk().height, 1.2)
 
 

@@ -147,6 +147,15 @@ def test_more_starts_are_no_worse_and_the_first_is_the_network_itself():
     assert again.loss == pytest.approx(trained(3, 6).loss, abs=1e-14)
 
 
+@pytest.mark.parametrize(("widths", "points"), [((3,), None), ((3, 3), None), ((3,), 50)])
+def test_everything_follows_its_inputs(widths, points, elsewhere):
+    net = net_of(3, widths, dtype=torch.float64, device="cpu")
+    found = fit_sphere(net, points=points, starts=2, steps=4)
+    assert math.isfinite(found.loss)
+    assert len(polytope(found.net.slice(np.eye(3))).vertices) >= 6
+    assert even_points(5, 3, device="cpu").isfinite().all()
+
+
 def test_result_reads_like_a_line():
     line = "PolytopeNet of type (3;1) in 3 dimensions: loss 1.022310e-02, on the whole sphere 1.022310e-02"
     assert repr(trained(3, 3)) == line

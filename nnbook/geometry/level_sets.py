@@ -18,7 +18,7 @@ import torch
 import trimesh
 from scipy.linalg import qr
 
-from nnbook.arrays import Array, check_counts
+from nnbook.arrays import Array, check_counts, like
 from nnbook.geometry.complexes import Complex, Loop, subdivide
 from nnbook.geometry.network import PolytopeNet
 from nnbook.geometry.point_groups import PointGroup, point_group
@@ -246,7 +246,7 @@ def _dual_basis(net: PolytopeNet) -> Array:
 
 @torch.no_grad()
 def _values(net: PolytopeNet, points: Array) -> Array:
-    values: Array = net(torch.as_tensor(points).to(net.weights[0])).cpu().numpy()
+    values: Array = net(like(points, net.weights[0])).cpu().numpy()
     if not values.min() > 1e-12 * values.max():
         raise ValueError(
             "net: got f = 0 along a direction, where the level set is unbounded; train the network"

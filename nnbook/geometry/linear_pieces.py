@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, like
 from nnbook.derivatives import WithSlope
 from nnbook.geometry.complexes import Complex, Layer, subdivide
 from nnbook.networks import MLP, assign
@@ -95,7 +95,8 @@ def unrolled(network: MLP | Wave, *, sharpness: float = 1.0, activation: str = "
         layers.append((signs, signs.new_zeros(1)))
     (first, bias), *inner, (last, end) = layers
     scaled = [(first * sharpness, bias * sharpness), *((w, b * sharpness) for w, b in inner)]
-    copy = MLP(first.shape[1], [len(b) for _, b in scaled], len(end), activation=activation).to(first)
+    sizes = first.shape[1], [len(b) for _, b in scaled], len(end)
+    copy = MLP(*sizes, activation=activation, dtype=first.dtype, device=first.device)
     assign(copy, torch.cat([p.flatten() for pair in (*scaled, (last / sharpness, end)) for p in pair]))
     return copy
 
@@ -123,7 +124,7 @@ def layers_of(network: MLP) -> list[Layer]:
 
 @torch.no_grad()
 def _unit_inputs(linear: list[nn.Linear], points: Array) -> Array:
-    x = linear[0](torch.as_tensor(points).to(linear[0].weight))
+    x = linear[0](like(points, linear[0].weight))
     for layer in linear[1:]:
         x = layer(F.relu(x))
     result: Array = x.double().cpu().numpy()
@@ -296,7 +297,7 @@ def _evaluate(model: nn.Module, network: MLP, points: Array) -> Array:
     first = network.linear()[0]
     if np.ndim(points) != 2 or np.shape(points)[1] != first.in_features:
         raise ValueError(f"points: got shape {np.shape(points)}, expected (points, {first.in_features})")
-    result: Array = model(torch.as_tensor(points).to(first.weight)).double().cpu().numpy()
+    result: Array = model(like(points, first.weight)).double().cpu().numpy()
     return result
 
 

@@ -19,7 +19,7 @@ from scipy.stats import norm, qmc
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnbook.arrays import Array, check_counts
+from nnbook.arrays import Array, check_counts, like
 from nnbook.networks import random_parameter
 
 
@@ -99,7 +99,7 @@ class PolytopeNet(nn.Module):
         """For each layer the function from points ``(n, dim)`` to the inputs of its units."""
 
         def inputs(k: int) -> Callable[[Array], Array]:
-            return lambda x: self._layers(torch.as_tensor(x).to(self.weights[0]))[k].detach().cpu().numpy()
+            return lambda x: self._layers(like(x, self.weights[0]))[k].detach().cpu().numpy()
 
         return [inputs(k) for k in range(len(self.widths))]
 
@@ -121,7 +121,7 @@ class PolytopeNet(nn.Module):
             )
         cut, first = deepcopy(self), self.weights[0].detach()
         cut.dim = shape[1]
-        cut.weights[0] = nn.Parameter(first @ torch.as_tensor(columns).to(first))
+        cut.weights[0] = nn.Parameter(first @ like(columns, first))
         return cut
 
     def __repr__(self) -> str:
@@ -138,7 +138,7 @@ def random_points(
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Independent uniform points on the unit sphere, ``(count, dim)``; the same on each device."""
-    points = torch.randn(count, dim, generator=generator, dtype=torch.float64)
+    points = torch.randn(count, dim, generator=generator, dtype=torch.float64, device="cpu")
     return F.normalize(points, dim=1).to(device, dtype)
 
 
@@ -160,7 +160,7 @@ def even_points(
     else:
         sobol = qmc.Sobol(dim, rng=0).random_base2((count - 1).bit_length())[:count]
         points = norm.ppf(sobol.clip(1e-9, 1 - 1e-9))
-    return F.normalize(torch.as_tensor(points), dim=1).to(device, dtype)
+    return F.normalize(torch.as_tensor(points, device="cpu"), dim=1).to(device, dtype)
 
 
 def power(x: Tensor, exponent: float) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ import torch
 from scipy.special import gamma, hyp2f1
 from torch import Tensor
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, like
 from nnbook.geometry.level_sets import cones, sectors
 from nnbook.geometry.network import PolytopeNet, power
 from nnbook.networks import assign, flatten
@@ -147,7 +147,7 @@ def sphere_loss(net: PolytopeNet, *, order: int = 10) -> Objective | None:
 
     def kernel(params: Tensor) -> tuple[Tensor, Tensor]:
         weights = params.detach().double().cpu().numpy().reshape(len(params), -1, net.dim)
-        value, gradient = (torch.as_tensor(v).to(params) for v in kernel_loss(weights, net.powers[0]))
+        value, gradient = (like(v, params) for v in kernel_loss(weights, net.powers[0]))
         return value, gradient.flatten(1)
 
     shadow = deepcopy(net)
@@ -156,7 +156,7 @@ def sphere_loss(net: PolytopeNet, *, order: int = 10) -> Objective | None:
         # the cones move with the parameters, but f is continuous: their borders add nothing to the gradient
         assign(shadow, vector)
         points, weights = (_arcs if net.dim == 2 else _triangles)(shadow, order)
-        places, share = (torch.as_tensor(v).to(vector) for v in (points, weights / weights.sum()))
+        places, share = (like(v, vector) for v in (points, weights / weights.sum()))
         value, gradient = sample_loss(net, places, share)(vector[None])
         return value[0], gradient[0]
 
@@ -190,7 +190,7 @@ def polish(loss: Objective, vector: Tensor, *, steps: int = 8, step: float = 1e-
         steps: at most so many.
         step: of the central differences that make the Hessian.
     """
-    shifts = step * torch.eye(len(vector)).to(vector)
+    shifts = step * torch.eye(len(vector), dtype=vector.dtype, device=vector.device)
     ahead, behind = loss(torch.cat([vector + shifts, vector - shifts]))[1].chunk(2)
     hessian = (ahead - behind) / (2 * step)
     inverse = torch.linalg.pinv((hessian + hessian.mT) / 2, rtol=1e-6, hermitian=True)
