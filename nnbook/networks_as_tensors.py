@@ -23,16 +23,8 @@ from nnbook.spins.states import Amplitude, RestrictedBoltzmannMachine
 from nnbook.spins.tensors import MatrixProductState, ProjectedPairState, contract
 from nnbook.train.linear_method import minimise
 
-__all__ = [
-    "all_spins",
-    "chain",
-    "heisenberg",
-    "ising",
-    "ising_correlation",
-    "minimise",
-    "rectangle",
-    "trotter",
-]
+__all__ = ["all_spins", "chain", "heisenberg", "ising", "ising_correlation", "rectangle"]
+__all__ += ["minimise", "trotter"]
 __all__ += ["Amplitude", "RestrictedBoltzmannMachine", "direct_wires", "fewest_wires", "matrix_product"]
 __all__ += ["MatrixProductState", "ProjectedPairState", "compress", "contract", "decompose", "inner"]
 __all__ += ["entanglement_entropy", "schmidt_rank", "schmidt_values"]
