@@ -11,7 +11,7 @@ import json
 import math
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -344,32 +344,31 @@ def pulls(claims: Iterable[Claim]) -> Pulls:
     return Pulls(values, len(values) ** 2 / sum(len(cell) ** 2 for cell in cells.values()))
 
 
-def _same_cell(one: Claim, other: Claim) -> bool:
-    return (one.chapter, one.cell, one.kind) == (other.chapter, other.cell, other.kind)
-
-
-#: What could go wrong with a claim, seen beside the next one; it stays as it is where that does not apply.
-MISTAKES: dict[str, Callable[[Claim, Claim], Claim]] = {
-    "the reference is 1 % off": lambda c, _: (
-        replace(c, reference=1.01 * c.reference) if c.kind == "equal" else c
-    ),
-    "the next reference of the cell": lambda c, d: (
-        replace(c, reference=d.reference) if _same_cell(c, d) else c
-    ),
-    "the error bar is twice as large": lambda c, _: replace(c, error=c.error and 2 * c.error),
-    "what has a bound is 100 times larger": lambda c, _: (
-        replace(c, ours=100 * c.ours) if c.kind == "at_most" else c
-    ),
-}
-
-
 def unnoticed(claims: Sequence[Claim]) -> dict[str, list[Claim]]:
-    """For each of :data:`MISTAKES` the claims that hold in spite of it: those to sharpen or to drop."""
-    beside = [*zip(claims, [*claims[1:], *claims[:1]], strict=True)]
-    return {
-        name: [c for c, d in beside if (wrong := mistake(c, d)) != c and wrong.passed]
-        for name, mistake in MISTAKES.items()
-    }
+    """Claims that hold in spite of a mistake, for each of four mistakes: those to sharpen or to drop.
+
+    A reference that is one per cent off; the next reference of the same cell, as if two levels were swapped;
+    an error bar twice as large; and, where there is an upper bound, a number a hundred times as large.
+    """
+    found: dict[str, list[Claim]] = {}
+    for claim, other in zip(claims, [*claims[1:], *claims[:1]], strict=True):
+        for mistake, wrong in _mistakes(claim, other).items():
+            if wrong != claim and wrong.passed:
+                found.setdefault(mistake, []).append(claim)
+    return found
+
+
+def _mistakes(claim: Claim, other: Claim) -> dict[str, Claim]:
+    wrong: dict[str, dict[str, float]] = {}
+    if claim.kind == "equal":
+        wrong["the reference is 1 % off"] = {"reference": 1.01 * claim.reference}
+    if (claim.chapter, claim.cell, claim.kind) == (other.chapter, other.cell, other.kind):
+        wrong["the reference is the next one of the cell"] = {"reference": other.reference}
+    if claim.error is not None:
+        wrong["the error bar is twice as large"] = {"error": 2 * claim.error}
+    if claim.kind == "at_most":
+        wrong["what has a bound is 100 times as large"] = {"ours": 100 * claim.ours}
+    return {name: replace(claim, **change) for name, change in wrong.items()}
 
 
 def _plain(value: Any) -> Any:
