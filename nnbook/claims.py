@@ -359,7 +359,7 @@ def unnoticed(claims: Sequence[Claim]) -> dict[str, list[Claim]]:
 
 
 def _mistakes(claim: Claim, other: Claim) -> dict[str, Claim]:
-    wrong: dict[str, dict[str, float]] = {}
+    wrong: dict[str, dict[str, Any]] = {}
     if claim.kind == "equal":
         wrong["the reference is 1 % off"] = {"reference": 1.01 * claim.reference}
     if (claim.chapter, claim.cell, claim.kind) == (other.chapter, other.cell, other.kind):

@@ -11,8 +11,9 @@ import json
 import math
 import re
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -43,7 +44,6 @@ class ClaimsDirective(SphinxDirective):
     """``{claims} VIEW``, where the view is one of :data:`VIEWS`."""
 
     required_arguments = 1
-    option_spec: ClassVar[dict[str, Any]] = {}
 
     def run(self) -> list[nodes.Node]:
         """Leave a placeholder: the chapters may not have been read yet."""
@@ -94,18 +94,15 @@ def _fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 def _summary(app: Sphinx, here: str, pages: Pages) -> list[nodes.Node]:
     """One row a chapter, and one a talk above its chapters."""
     talk_of = parts(app.env)
-    header = ("chapter", "claims", "equal", "bounds", "true", "stochastic", "fail")
-    rows, classes = (
-        [_counts([nodes.Text("all chapters")], [c for _, claims in pages for c in claims])],
-        ["book-total"],
-    )
-    for talk in dict.fromkeys(talk_of.get(page, "") for page, _ in pages):
-        inside = [(page, claims) for page, claims in pages if talk_of.get(page, "") == talk]
+    rows: list[tuple[str, Cell, Pages]] = [("book-total", [nodes.Text("all chapters")], pages)]
+    for talk, group in groupby(pages, lambda page: talk_of.get(page[0], "")):
+        inside = list(group)
         if talk:
-            rows.append(_counts([nodes.Text(talk)], [claim for _, claims in inside for claim in claims]))
-        rows += [_counts([page_link(app, here, page)], claims) for page, claims in inside]
-        classes += ["book-talk"][: bool(talk)] + ["book-chapter"] * len(inside)
-    return [table(header, rows, ["book-summary"], classes)]
+            rows.append(("book-talk", [nodes.Text(talk)], inside))
+        rows += [("book-chapter", [page_link(app, here, page[0])], [page]) for page in inside]
+    header = ("chapter", "claims", "equal", "bounds", "true", "stochastic", "fail")
+    counts = [_counts(name, [c for _, claims in inside for c in claims]) for _, name, inside in rows]
+    return [table(header, counts, ["book-summary"], [css for css, *_ in rows])]
 
 
 def _counts(name: Cell, claims: list[Claim]) -> list[Cell]:
