@@ -53,7 +53,7 @@ def found(kind, lam=0.25, omega=1.0, points=64, count=2):
 def tower(kind):
     states = []
     for _ in range(4):
-        states.append(solve(trapped(kind, Grid(48)), below=states, tolerance=1e-6, patience=4))
+        states.append(solve(trapped(kind, Grid(32)), below=states, tolerance=1e-6, patience=4))
     return tuple(states)
 
 
@@ -129,11 +129,11 @@ def test_states_obey_the_virial_theorem():
     for state in alone(levels=3):
         assert state.kinetic == pytest.approx(state.potential, rel=1e-3)
     for kind in ("boson", "fermion"):
-        state = found(kind, points=128)
-        h, r = state.hamiltonian.grid.h, state.hamiltonian.grid.h * np.arange(127)
+        state = found(kind)
+        h, r = state.hamiltonian.grid.h, state.hamiltonian.grid.h * np.arange(63)
         force = np.where(r > 0, 2, 1) * h * state.pair_distribution() @ (-2 * r**2 * gaussian(0.25)(r))
-        assert 2 * state.kinetic == pytest.approx(2 * state.potential + force, abs=5e-3)
-        assert state.potential == pytest.approx(h * (r - 4.921875) ** 2 / 2 @ state.density())
+        assert 2 * state.kinetic == pytest.approx(2 * state.potential + force, abs=2e-2)
+        assert state.potential == pytest.approx(h * (r - 4.84375) ** 2 / 2 @ state.density())
 
 
 def test_states_print_their_energies():
@@ -160,7 +160,7 @@ def test_seed_is_all_the_randomness(ham):
 def test_start_goes_on_from_a_neighbour_and_leaves_it_alone(before, potential):
     before = before()
     kept, ham = flatten(before.network), replace(before.hamiltonian, potential=potential)
-    after = solve(ham, start=before)
+    after = solve(ham, start=before, tolerance=1e-8, patience=4)
     check(after, 1e-5)
     assert torch.equal(flatten(before.network), kept)
 
