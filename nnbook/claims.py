@@ -173,7 +173,8 @@ class Claims:
         """Claim that ours is the reference: ``|ours - reference| <= max(tolerance, 4 error)``.
 
         ``unbiased=True`` says that ``ours`` is a fair draw with the reference as its mean: an estimate of
-        an exact quantity, without variational or training error. It then counts in :func:`pulls`.
+        an exact quantity, without variational or training error. It then counts in :func:`pulls`, as a draw
+        of its own: of several numbers from the same samples, mark one.
         """
         if unbiased and not error:
             raise ValueError(
@@ -285,23 +286,21 @@ class Pulls:
 
     Attributes:
         values: ``(ours - reference) / error``, one a claim.
-        draws: how many independent draws they are worth, see :func:`pulls`.
 
-    >>> Pulls((1.5, -0.3, -0.9), 3.0)
-    3 pulls, worth 3.0 draws: mean 0.10 ± 0.58, width 1.02 ± 0.41, p = 1
+    >>> Pulls((1.5, -0.3, -0.9))
+    3 pulls: mean 0.10, expected 0 ± 0.58; width 1.02, expected 1 ± 0.41; p = 1
     """
 
     values: Sequence[float]
-    draws: float
 
     @property
     def mean(self) -> float:
-        """Mean of the pulls; 0 ± 1/√draws is expected, a bias moves it."""
+        """Mean of the pulls; 0 ± 1/√n is expected, a bias moves it."""
         return statistics.fmean(self.values)
 
     @property
     def width(self) -> float:
-        """Root of the mean square; 1 ± 1/√(2 draws) is expected, above where the error bars are too small."""
+        """Root of the mean square; 1 ± 1/√(2n) is expected, and more where the error bars are too small."""
         return math.sqrt(statistics.fmean(x * x for x in self.values))
 
     @property
@@ -311,37 +310,34 @@ class Pulls:
         The mean is normal, the sum of squares follows chi-square; each is tested on both sides, and the
         smaller of the two probabilities counts twice because there were two chances to see it (Bonferroni).
         """
-        mean = math.erfc(abs(self.mean) * math.sqrt(self.draws / 2))
-        below = float(special.gammainc(self.draws / 2, self.draws * self.width**2 / 2))
+        n = len(self.values)
+        mean = math.erfc(abs(self.mean) * math.sqrt(n / 2))
+        below = float(special.gammainc(n / 2, n * self.width**2 / 2))
         return min(1.0, 2 * min(mean, 2 * below, 2 * (1 - below)))
 
     def __repr__(self) -> str:
+        n = len(self.values)
         return (
-            f"{len(self.values)} pulls, worth {self.draws:.1f} draws: "
-            f"mean {self.mean:.2f} ± {self.draws**-0.5:.2f}, "
-            f"width {self.width:.2f} ± {(2 * self.draws) ** -0.5:.2f}, p = {two_digits(self.p)}"
+            f"{n} pulls: mean {self.mean:.2f}, expected 0 ± {n**-0.5:.2f}; "
+            f"width {self.width:.2f}, expected 1 ± {(2 * n) ** -0.5:.2f}; p = {two_digits(self.p)}"
         )
 
 
 def pulls(claims: Iterable[Claim]) -> Pulls:
-    r"""The pulls of the unbiased among the claims.
+    """The pulls of the unbiased among the claims.
 
-    Claims of one cell often rest on the same samples. As nothing says how strongly, they are taken as one
-    and the same draw: ``n`` pulls in cells of ``k`` are worth :math:`n^2 / \sum k^2` draws. Where they are
-    in truth independent, the test is milder than it could be, never more severe.
+    They count as independent. A correlation ρ between two of them, from samples that they share, enters the
+    variance of the width as ρ² only, but that of the mean as ρ: hence one claim for one set of samples.
 
     Raises:
         ValueError: no claim is unbiased.
     """
-    cells: dict[Any, list[float]] = {}
-    for claim in claims:
-        if claim.unbiased and claim.error is not None:
-            pull = (claim.ours - claim.reference) / claim.error
-            cells.setdefault((claim.chapter, claim.cell), []).append(pull)
-    values = [pull for cell in cells.values() for pull in cell]
+    values = [
+        (claim.ours - claim.reference) / claim.error for claim in claims if claim.unbiased and claim.error
+    ]
     if not values:
         raise ValueError("claims: got none that is unbiased, expected at least one with unbiased=True")
-    return Pulls(values, len(values) ** 2 / sum(len(cell) ** 2 for cell in cells.values()))
+    return Pulls(values)
 
 
 def unnoticed(claims: Sequence[Claim]) -> dict[str, list[Claim]]:

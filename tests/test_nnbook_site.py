@@ -70,8 +70,8 @@ def test_claims_page_shows_stored_claims(build, tmp_path):
         assert text in page
     assert page.count('href="page.html#cell-7"') == 2  # among the talk's numbers and in its chapter
     assert 'id="cell-7"' in (tmp_path / "out" / "page.html").read_text()
-    assert "1 pulls, worth 1.0 independent draws. Mean 1.33, where 0 ± 1.00" in page
-    assert "None of them lie outside the axis" in page
+    assert "1 pulls: mean 1.33, expected 0 ± 1.00; width 1.33, expected 1 ± 0.71; p = 0.36." in page
+    assert "Outside the axis: none." in page
     records = json.loads((tmp_path / "out" / "claims.json").read_text())
     assert [record["name"] for record in records] == ["$E_0$", "drawn", "an error"]
     assert "without executing" in page

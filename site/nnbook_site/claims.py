@@ -22,7 +22,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-from nnbook.claims import Claim, Pulls, claim_of, pulls, two_digits
+from nnbook.claims import Claim, Pulls, claim_of, pulls
 
 from .outputs import plotly_html
 from .tables import Cell, notebook_data, page_link, parts, table
@@ -200,15 +200,9 @@ def _pulls(app: Sphinx, here: str, pages: Pages) -> list[nodes.Node]:
             nodes.paragraph(text="No claim so far is an unbiased estimate, so there are no pulls to show.")
         ]
     found = pulls(claims)
-    alt = f"Histogram of the {len(found.values)} pulls, with the normal curve: {found}"
     outside = sum(abs(pull) > EDGE for pull in found.values)
-    text = (
-        f"{len(found.values)} pulls, worth {found.draws:.1f} independent draws. "
-        f"Mean {found.mean:.2f}, where 0 ± {found.draws**-0.5:.2f} is expected; "
-        f"width {found.width:.2f}, where 1 ± {(2 * found.draws) ** -0.5:.2f} is expected. "
-        f"Were all error bars right, one of the two would be as far off with p = {two_digits(found.p)}. "
-        f"{outside or 'None'} of them lie{'s' * (outside == 1)} outside the axis."
-    )
+    alt = f"Histogram of the pulls, with the normal curve. {found}"
+    text = f"{found}. Outside the axis: {outside or 'none'}."
     return [nodes.raw(text=plotly_html(_histogram(found), alt), format="html"), nodes.paragraph(text=text)]
 
 
