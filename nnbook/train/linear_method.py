@@ -211,10 +211,10 @@ class _Search:
         ladder = self.mu.new_tensor(LADDER)
         mu, nu = self.mu[:, None] * ladder[:, 0], (self.nu[:, None] * ladder[:, 1]).clamp(1e-9, 1.0)
         factor, solved = _factor(here, mu, nu)
-        change = -_times_inverse(factor, here.gradient[:, None].expand(*mu.shape, -1))
+        change = here.steps(-_times_inverse(factor, here.gradient[:, None].expand(*mu.shape, -1)))
         if self.accelerate:
             bend = self._bend(problem, here, change)
-            acceleration = -_times_inverse(factor, bend @ here.pull.mT)
+            acceleration = here.steps(-_times_inverse(factor, bend @ here.pull.mT))
             small = acceleration.norm(dim=-1) < 1.5 * change.norm(dim=-1)
             change = change + 0.5 * torch.where(small[..., None], acceleration, 0.0)
         trial = self.params[:, None] + change
