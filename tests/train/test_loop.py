@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from nnbook.networks import MLP, flatten
+from nnbook.spins.hamiltonians import chain, ising
+from nnbook.spins.states import RestrictedBoltzmannMachine
+from nnbook.train.first_order import fit
+from nnbook.train.gauss_newton import ConvexLoss
+from nnbook.train.linear_method import RayleighQuotient, minimise
 from nnbook.train.loop import End, read_checkpoint, run, settled, write_checkpoint
+from nnbook.train.quasi_newton import descend
+from nnbook.train.sampled import optimise
 
 
 class Halving:
@@ -108,6 +116,54 @@ def test_start_that_is_not_finite_stays():
 )
 def test_settled_when_patience_steps_gain_nothing(values, expected):
     assert settled(values, 0.5, 2) is expected
+
+
+# What all trainers have to obey
+
+DICE = torch.Generator().manual_seed(1)
+X, Y = torch.randn(2, 20, 1, generator=DICE, dtype=torch.float64)
+WEIGHTS, H = torch.ones(20, dtype=torch.float64), ising(chain(6), field=1.0)
+
+
+def net():
+    return MLP(1, (4,), generator=DICE.manual_seed(2), dtype=torch.float64, device="cpu")
+
+
+def first_order(**options):
+    model = net()
+    return fit(lambda: (model(X) - Y).square().mean(), model.parameters(), generator=DICE, **options)
+
+
+def linear_method(**options):
+    model = torch.nn.Sequential(net(), torch.nn.Flatten(0))
+    starts = torch.stack([flatten(net()), 2 * flatten(net())])
+    problem = RayleighQuotient(X, lambda f: X**2 * f, WEIGHTS)
+    return minimise(problem, model, starts=starts, explore=2, tolerance=0, **{"steps": 3} | options)
+
+
+def gauss_newton(**options):
+    return minimise(ConvexLoss(X, Y, WEIGHTS), net(), tolerance=0, **options)
+
+
+def quasi_newton(every, **options):
+    return descend(lambda p: ((p**4).sum(1), 4 * p**3), Y.mT.repeat(3, 1), **options)[0]
+
+
+def sampled(**options):
+    state = RestrictedBoltzmannMachine(6, 3, generator=DICE.manual_seed(3), device="cpu")
+    return optimise(state, H, generator=DICE, chains=20, **options)
+
+
+@pytest.mark.parametrize("train", [first_order, linear_method, gauss_newton, quasi_newton, sampled])
+def test_trainers_obey_the_contract(tmp_path, elsewhere, train):
+    """A run in two parts has the bits of one run; all of it where the inputs are."""
+    path = tmp_path / "run.pt"
+    whole = train(steps=6, every=1)
+    train(steps=4, every=1, checkpoint=path)
+    again = train(steps=6, every=1, checkpoint=path)
+    assert again.steps == whole.steps >= 6
+    assert again.history["value"].tobytes() == whole.history["value"].tobytes()
+    assert again.value == whole.value == whole.history["value"][-1]
 
 
 # Ctrl-C
