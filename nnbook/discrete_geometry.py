@@ -3,7 +3,7 @@ r"""Scherk's minimal surface, learned by a network in two ways, and the linear p
 The area and the curvature of Scherk's surface :math:`u = \log(\cos y / \cos x)` are known.
 :func:`fit_surface` is shown its height, :func:`minimal_surface` only its boundary.
 :mod:`nnbook.geometry.linear_pieces`, whose names are here too, turns the trained networks into surfaces of
-flat faces, and :mod:`nnbook.particles` has the wave functions of the first sections.
+flat faces, and ``nnbook.particles`` has the wave functions of the first sections.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""Two and three particles: what the chapter reads from the room :mod:`nnbook.particles`."""
+r"""Two and three particles: what the chapter reads from the room ``nnbook.particles``."""
 
 from __future__ import annotations
 

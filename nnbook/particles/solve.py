@@ -32,7 +32,8 @@ class State:
 
     Attributes:
         hamiltonian: the problem that it solves.
-        network: the trained :class:`WaveFunction`; of several particles, :class:`Symmetrised`.
+        network: the trained :class:`~nnbook.particles.waves.WaveFunction`; of several particles,
+            :class:`~nnbook.particles.waves.Symmetrised`.
         below: the lower states, to which it is orthogonal.
         psi: values on the configurations of ``sector``, projected and normalised, ``(n,)``; for one particle
             at the sites, and ``h * sum(psi**2) == 1``.

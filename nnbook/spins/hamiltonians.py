@@ -164,7 +164,7 @@ class SpinHamiltonian:
 
     @cached_property
     def label(self) -> str:
-        """Which Hamiltonian this is, down to each coupling, bond and move: equal for equal ones only."""
+        """Which Hamiltonian this is, down to each coupling, bond and move; equal for equal ones only."""
         terms = [
             part.cpu().long().contiguous().numpy().tobytes() for part in (self.lattice.bonds, self.moves)
         ]

@@ -74,7 +74,7 @@ class Trainer(Protocol):
 
     @property
     def problem(self) -> Mapping[str, str]:
-        """In words, all that a checkpoint must agree with: method, options, shapes, Hamiltonian."""
+        """In words, all that a checkpoint must agree with, as method, options, shapes, Hamiltonian."""
 
     @property
     def leaves(self) -> Sequence[Tensor]:
@@ -126,7 +126,7 @@ def run(
     ends it after the step that is under way, in the same manner, and the checkpoint is written; pressed twice
     it raises KeyboardInterrupt at once, for a program that would go on with the next run.
 
-    Everything runs on one thread, unless :func:`nnbook.start` said otherwise
+    Everything runs on one thread, unless :func:`nnbook.runtime.start` said otherwise
     (:func:`~nnbook.runtime.small_networks`).
 
     Args:

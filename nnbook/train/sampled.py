@@ -47,7 +47,7 @@ class Hamiltonian(Protocol[W]):
 
     @property
     def label(self) -> str:
-        """Which Hamiltonian this is, down to each coupling: equal for equal ones only."""
+        """Which Hamiltonian this is, down to each coupling; equal for equal ones only."""
 
     @property
     def size(self) -> int:
