@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 import nnbook
-from nnbook.exact import chains as spin_chains
-from nnbook.quantum_states import RestrictedBoltzmannMachine, enlarge
-from nnbook.spins.hamiltonians import chain, heisenberg
-from nnbook.train.sampled import measure, optimise, random_spins
+from nnbook.quantum_states import RestrictedBoltzmannMachine, chain, enlarge, heisenberg, spin_chains
+from nnbook.train.sampled import measure, optimise
 
 STEPS = {1: (100, 300, 100), 2: (100, 150, 100)}  # on 20, 40 and 80 spins
 ANEW = 5  # chains that start anew in a domain
@@ -30,7 +28,7 @@ def train(
 ) -> Tensor:
     """Train in so many parts, each of which begins with some chains in a domain if there are several."""
     H, done = heisenberg(chain(sites)), 0
-    spins = random_spins(H, 500, generator=dice)
+    spins = H.start(500, generator=dice)
     while done < steps:
         if parts > 1:
             spins = spins.clone()

@@ -20,9 +20,15 @@ import numpy as np
 import torch
 
 import nnbook
-from nnbook.exact import chains as spin_chains
-from nnbook.quantum_states import RestrictedBoltzmannMachine
-from nnbook.spins.hamiltonians import SpinHamiltonian, chain, heisenberg, ising, square
+from nnbook.quantum_states import (
+    RestrictedBoltzmannMachine,
+    SpinHamiltonian,
+    chain,
+    heisenberg,
+    ising,
+    spin_chains,
+    square,
+)
 from nnbook.train.sampled import measure
 
 

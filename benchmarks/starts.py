@@ -14,9 +14,7 @@ import numpy as np
 import torch
 
 import nnbook
-from nnbook.exact import chains as spin_chains
-from nnbook.quantum_states import RestrictedBoltzmannMachine, enlarge
-from nnbook.spins.hamiltonians import chain, heisenberg, ising
+from nnbook.quantum_states import RestrictedBoltzmannMachine, chain, enlarge, heisenberg, ising, spin_chains
 from nnbook.train.sampled import measure, optimise
 
 HELD = 3e-4

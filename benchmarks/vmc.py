@@ -38,8 +38,7 @@ def report(name: str, seconds: list[float], energies: list[float], exact: float)
 def ours() -> tuple[list[float], list[float]]:
     """Seconds and energies of each step of nnbook."""
     import nnbook
-    from nnbook.quantum_states import RestrictedBoltzmannMachine
-    from nnbook.spins.hamiltonians import chain, ising
+    from nnbook.quantum_states import RestrictedBoltzmannMachine, chain, ising
     from nnbook.train.sampled import optimise
 
     began = time.perf_counter()
