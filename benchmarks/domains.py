@@ -40,12 +40,12 @@ def train(
             H,
             generator=dice,
             steps=now,
-            spins=spins,
+            configurations=spins,
             shift=3e-4,
             relative=3e-4,
             rate=lambda step, began=began: 0.1 / (1 + (step + began) / 100),
         )
-        spins, done = fit.spins, done + now
+        spins, done = fit.configurations, done + now
     return spins
 
 
@@ -64,7 +64,9 @@ def climb(task: tuple[int, int, int]) -> tuple[float, float, float]:
     for sites, count in zip((40, 80), STEPS[filters][1:], strict=True):
         machine, lattice = enlarge(machine, lattice, chain(sites)), chain(sites)
         spins = train(machine, sites, count, parts, dice)
-    found = measure(machine, heisenberg(lattice), generator=dice, samples=100, warm_up=10, spins=spins)
+    found = measure(
+        machine, heisenberg(lattice), generator=dice, samples=100, warm_up=10, configurations=spins
+    )
     exact = spin_chains.heisenberg_energy(80)
     with torch.no_grad():
         excess = 2 * float(machine(halves(80)) - machine(found.samples[-1]).mean())

@@ -90,7 +90,7 @@ def main() -> None:
         start = ordered(hamiltonian, 500)
         how = {"samples": options.samples, "warm_up": 200, "generator": run.generator}
         state = read(path).to(run.device)
-        found = measure(state, hamiltonian, spins=start, **how)
+        found = measure(state, hamiltonian, configurations=start, **how)
         error, bar = (found.energy.mean - exact) / abs(exact), found.energy.error / abs(exact)
         seconds = time.perf_counter() - began
         print(f"{path.stem:25} relative error {error:9.2e} +- {bar:.0e}  ({seconds:.0f} s)", flush=True)

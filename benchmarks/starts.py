@@ -48,11 +48,13 @@ def one(task: tuple[str, int, float, int]) -> list[float]:
     fit = optimise(state, small, chains=250, steps=150, **held)
     result = [fit.history["variance"][-40:].mean() * 20 / fit.value**2]
     state = enlarge(state, *lattices)
-    fit = optimise(state, large, spins=spins, steps=100, rate=slower, **held)
+    fit = optimise(state, large, configurations=spins, steps=100, rate=slower, **held)
     for shift in (HELD, lowered):
         end, how = copy.deepcopy(state), held | {"shift": shift, "relative": shift, "rate": settle}
-        optimise(end, large, spins=fit.spins.repeat(2, 1), steps=100, **how)
-        m = measure(end, large, spins=fit.spins.repeat(4, 1), samples=60, warm_up=10, generator=dice)
+        optimise(end, large, configurations=fit.configurations.repeat(2, 1), steps=100, **how)
+        m = measure(
+            end, large, configurations=fit.configurations.repeat(4, 1), samples=60, warm_up=10, generator=dice
+        )
         result += [1e6 * (1 - m.energy.mean / exact), 1e6 * m.energy.error / abs(exact), m.v_score]
     return result
 
