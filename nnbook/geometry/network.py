@@ -164,7 +164,7 @@ def even_points(
 
 
 def power(x: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
-    """|x|^p and its slope; for p < 1 the slope, infinite at zero, is cut off where |x| is below 1e-9."""
+    """:math:`|x|^p` and its slope; for p < 1 the slope, infinite at zero, is cut off below 1e-9."""
     size, sign = x.abs(), x.sign()
     if exponent == 1:
         return size, sign
