@@ -8,5 +8,5 @@ let moved = false;
 );
 window.addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
-  if (!moved) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  if (!moved) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
 });
