@@ -69,8 +69,7 @@ def estimate(values: Tensor) -> Estimate:
     if series.is_complex() or series.ndim != 2 or series.numel() < 2 * BATCHES:
         raise ValueError(
             f"values: got {values.dtype} of shape {tuple(values.shape)}, expected at least {2 * BATCHES} "
-            f"real "
-            "numbers as (samples, chains)"
+            "real numbers as (samples, chains)"
         )
     if not bool(series.isfinite().all()):
         raise ValueError(

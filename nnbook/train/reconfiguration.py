@@ -82,9 +82,8 @@ def _check_step(derivatives: Tensor, energies: Tensor, shift: float, relative: f
         )
     if shift <= 0 or relative < 0:
         raise ValueError(
-            f"shift: got {shift} with relative={relative}, expected a shift above zero; without it the "
-            f"matrix "
-            "S, made of a finite number of samples, need not have an inverse"
+            f"shift: got {shift} with relative={relative}, expected a shift above zero; without it S, made "
+            "of a finite number of samples, need not have an inverse"
         )
     if energies.is_complex() and not derivatives.is_complex():
         raise ValueError(

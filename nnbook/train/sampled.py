@@ -75,16 +75,6 @@ class Training(Fit):
 
     configurations: Tensor
 
-    @property
-    def spins(self) -> Tensor:
-        """The configurations by their old name."""
-        return self.configurations
-
-
-def random_spins(hamiltonian: Hamiltonian[W], chains: int, *, generator: torch.Generator) -> Tensor:
-    """The start of a Hamiltonian by its old name."""
-    return hamiltonian.start(chains, generator=generator)
-
 
 def optimise(
     state: LogState,
@@ -100,7 +90,6 @@ def optimise(
     sweeps: int = 1,
     form: Form = "auto",
     configurations: Tensor | None = None,
-    spins: Tensor | None = None,
     checkpoint: str | Path | None = None,
     every: int = 50,
     label: str = "VMC",
@@ -137,9 +126,8 @@ def optimise(
         ValueError: a count below 1, a checkpoint of another problem.
     """
     check_counts(steps=steps, sweeps=sweeps)
-    start = spins if configurations is None else configurations
-    if start is None:
-        start = hamiltonian.start(chains, generator=generator)
+    given = configurations is not None
+    start = configurations if given else hamiltonian.start(chains, generator=generator)
     options = {"shift": shift, "relative": relative, "form": form}
     training = _Sampling(state, hamiltonian, start, generator, steps, rate, trust, sweeps, options)
     fit = run(training, label=label, steps=steps, checkpoint=checkpoint, every=every)
@@ -258,7 +246,6 @@ def measure(
     samples: int = 200,
     warm_up: int = 50,
     configurations: Tensor | None = None,
-    spins: Tensor | None = None,
 ) -> Measurement:
     """Sample a state and estimate its energy.
 
@@ -276,9 +263,8 @@ def measure(
         ValueError: a count below 1 (``warm_up``: below 0).
     """
     check_counts(chains=chains, samples=samples)
-    start = spins if configurations is None else configurations
-    if start is None:
-        start = hamiltonian.start(chains, generator=generator)
+    given = configurations is not None
+    start = configurations if given else hamiltonian.start(chains, generator=generator)
     with small_networks():
         seen = metropolis(
             hamiltonian.walkers(state, start.to(flatten(state).device)),

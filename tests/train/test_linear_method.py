@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.linalg import eigh
 from torch import nn
 
-from nnbook.networks import MLP, as_function, assign, flatten
+from nnbook.networks import MLP, as_function, flatten
 from nnbook.train import loop
 from nnbook.train.linear_method import RayleighQuotient, minimise
 
@@ -149,25 +149,18 @@ def test_gradient_is_half_that_of_autograd(seed, excited, rule):
     torch.testing.assert_close(here.gradient, gradient / 2, rtol=1e-8, atol=1e-9)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(seeds)
-def test_energy_is_never_below_the_ground_state(seed):
-    model = network(seed)
-    value = oscillator("hermite").value(windowed(as_function(model)), flatten(model))
-    assert value.item() >= 0.5 - 1e-12
-
-
-@settings(deadline=None, max_examples=20)
-@given(seeds)
-def test_metric_is_the_gram_matrix_of_the_tangent_vectors(seed):
+def test_metric_and_curvature_are_made_of_the_tangent_vectors(seed):
     problem, model = oscillator("hermite"), network(seed)
     function, params = windowed(as_function(model)), flatten(model)
     tangents = torch.func.jacfwd(lambda p: problem.state(function, p))(params)
-    metric = problem.expand(function, params).metric
-    torch.testing.assert_close(
-        metric, tangents.T @ (problem.weights[:, None] * tangents), rtol=1e-9, atol=1e-12
-    )
-    assert torch.linalg.eigvalsh(metric).min() > -1e-12 * metric.trace()
+    here = problem.expand(function, params)
+    metric = tangents.T @ (problem.weights[:, None] * tangents)
+    torch.testing.assert_close(here.metric, metric, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(here.tangents, tangents, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(here.pull @ tangents, here.curvature, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(here.curvature, here.curvature.T, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -195,15 +188,6 @@ def test_energy_near_an_eigenstate_is_quadratic_in_the_step():
     ]
     slope = np.polyfit(np.log(sizes), np.log(error), 1)[0]
     assert slope > 2.9
-
-
-def test_pull_makes_curvature_and_vanishes_along_an_eigenstate():
-    problem, model = oscillator("hermite"), network()
-    function, params = windowed(as_function(model)), flatten(model)
-    here = problem.expand(function, params)
-    tangents = torch.func.jacfwd(lambda p: problem.state(function, p))(params)
-    torch.testing.assert_close(here.pull @ tangents, here.curvature, rtol=1e-9, atol=1e-10)
-    torch.testing.assert_close(here.curvature, here.curvature.T, rtol=1e-9, atol=1e-10)
 
 
 # The descent
@@ -266,25 +250,13 @@ def test_network_comes_close_to_the_ground_state_from_above(trained):
     assert 0.5 - 1e-12 < fit.value < 0.5 + 1e-5
 
 
-def test_value_is_the_energy_of_the_model(trained):
-    model, _, fit = trained
-    value = coarse_to_fine()[-1].value(as_function(model), flatten(model))
-    assert fit.value == fit.history["value"][-1] == pytest.approx(value.item(), abs=1e-13)
-
-
-def test_energies_never_rise_within_a_stage(trained):
-    _, _, fit = trained
-    stage, value = fit.history["stage"], fit.history["value"]
-    assert np.all(np.diff(value)[np.diff(stage) == 0] <= 0)
-
-
-def test_history_names_stages_and_points(trained):
-    _, _, fit = trained
-    history = fit.history
-    assert {len(column) for column in history.values()} == {fit.steps}
-    assert history["stage"].tolist() == sorted(history["stage"])
+def test_history_tells_stages_and_points_and_values_never_rise_within_a_stage(trained):
+    model, starts, fit = trained
+    history, fine = fit.history, coarse_to_fine()[-1]
     assert set(zip(history["stage"], history["points"], strict=True)) == {(0, 40), (1, 60)}
-    assert np.all(np.diff(history["seconds"]) >= 0)
+    assert np.all(np.diff(history["value"])[np.diff(history["stage"]) == 0] <= 0)
+    assert fit.value == pytest.approx(fine.value(as_function(model), flatten(model)).item(), abs=1e-13)
+    assert torch.equal(starts[2], flatten(Decaying(2)))  # left alone
 
 
 def test_several_starts_end_no_higher_than_each_explored_alone(trained):
@@ -298,26 +270,6 @@ def test_order_of_the_starts_does_not_matter(trained):
     _, starts, fit = trained
     again = minimise(coarse_to_fine(), Decaying(), starts=starts.flip(0), explore=5, steps=60)
     assert again.value == pytest.approx(fit.value, abs=1e-9)
-
-
-def test_same_starts_same_bits(trained):
-    model, starts, fit = trained
-    twin = Decaying()
-    again = minimise(coarse_to_fine(), twin, starts=starts, explore=5, steps=60)
-    assert again.history["value"].tobytes() == fit.history["value"].tobytes()
-    assert torch.equal(flatten(twin), flatten(model))
-
-
-def test_default_start_is_the_model_itself():
-    one, two = Decaying(), Decaying()
-    first = minimise(oscillator("hermite"), one, steps=10)
-    second = minimise(oscillator("hermite"), two, starts=flatten(two)[None], steps=10)
-    assert first.history["value"].tobytes() == second.history["value"].tobytes()
-
-
-def test_starts_are_left_alone(trained):
-    _, starts, _ = trained
-    assert torch.equal(starts[2], flatten(Decaying(2)))
 
 
 def test_start_without_energy_is_dropped():
@@ -335,13 +287,6 @@ def test_steps_are_counted_and_the_last_one_is_reported(steps):
     assert fit.value == pytest.approx(problem.value(as_function(model), flatten(model)).item(), abs=1e-13)
     assert not fit.converged
     assert fit.reason == f"{steps} steps on the last problem were not enough"
-
-
-def test_minimum_stays_a_minimum():
-    problem, model = oscillator("hermite"), Gaussian(1.0)
-    fit = minimise(problem, model)
-    assert (fit.converged, fit.reason) == (True, "gain below 1e-09")
-    assert fit.value == pytest.approx(0.5, abs=1e-13)
 
 
 def test_operator_may_be_shifted():
@@ -370,15 +315,6 @@ def test_starts_without_any_energy_leave_the_model_alone(bad):
         fit = minimise(oscillator("hermite"), model, starts=starts, explore=2, steps=2)
     assert (fit.converged, fit.steps) == (False, 0)
     assert torch.equal(flatten(model), before)
-
-
-def test_assigned_parameters_train_on():
-    """What minimise leaves in the model is an ordinary leaf: first-order training can go on from there."""
-    model = Gaussian(1.5)
-    minimise(oscillator("hermite"), model, steps=2)
-    assign(model, flatten(model))
-    model(oscillator("hermite").points).sum().backward()
-    assert model.log_a.grad is not None
 
 
 # Checkpoints

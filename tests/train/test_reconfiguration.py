@@ -23,7 +23,7 @@ def test_step_from_many_samples_is_that_of_the_linear_method_s_metric(h):
     """Gradient and metric of RayleighQuotient, which enumerates, give the same step as samples do."""
     state = RestrictedBoltzmannMachine(6, 2, scale=0.3, generator=torch.Generator().manual_seed(1))
     p = (2 * state(h.basis).detach()).softmax(0)
-    rows = torch.repeat_interleave(torch.arange(len(p)), (400_000 * p).round().long())
+    rows = torch.repeat_interleave(torch.arange(len(p)), (200_000 * p).round().long())
     energies, derivatives = h.local_energies(h.walkers(state, h.basis)), state.derivatives(h.basis).detach()
     step, _ = natural_step(derivatives[rows], energies[rows], shift=0.1, relative=0.0)
     expansion = h.problem().expand(as_function(Amplitude(state)), flatten(state))

@@ -252,18 +252,6 @@ def test_trust_bounds_the_angle_of_a_step():
     assert angles[0] / angles[1] == pytest.approx(2, rel=0.05)
 
 
-@dtypes
-def test_same_seed_same_bits(dtype):
-    states = [machine(dtype=dtype) for _ in range(3)]
-    fits = [
-        optimise(s, ISING, generator=dice(seed), chains=30, steps=8)
-        for s, seed in zip(states, (5, 5, 6), strict=True)
-    ]
-    assert torch.equal(flatten(states[0]), flatten(states[1]))
-    assert fits[0].history["value"].tobytes() == fits[1].history["value"].tobytes()
-    assert not torch.equal(flatten(states[0]), flatten(states[2]))
-
-
 # What goes wrong
 
 
@@ -296,19 +284,6 @@ def test_energy_that_is_not_finite_ends_the_run_with_the_last_good_state(good):
         same = optimise(twin, ISING, generator=dice(), chains=20, steps=good - 1)
         assert torch.equal(fit.configurations, same.configurations)
     assert torch.equal(flatten(state), flatten(twin))
-
-
-def test_complex_state_that_is_not_finite_ends_the_run():
-    state = machine(dtype=torch.complex128)
-    assign(state, torch.full_like(flatten(state), complex(math.nan, 0)))
-    with pytest.warns(RuntimeWarning, match=r"stopped at step 0: the value is nan"):
-        assert optimise(state, ISING, generator=dice(), chains=20, steps=2).steps == 0
-
-
-def test_weights_beyond_the_range_of_products_are_evaluated_anew():
-    state = machine()
-    assign(state, 1e4 * flatten(state))
-    assert math.isfinite(measure(state, ISING, generator=dice(), chains=20, samples=20).energy.mean)
 
 
 @pytest.mark.parametrize(
