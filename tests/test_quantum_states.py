@@ -20,6 +20,8 @@ def test_small_machine_helps_a_larger_one():
     optimise(state, heisenberg(small), generator=dice, chains=200, steps=100)
     state = enlarge(state, small, large)
     fit = optimise(state, heisenberg(large), generator=dice, chains=200, steps=100)
-    found = measure(state, heisenberg(large), generator=dice, samples=50, spins=fit.spins).energy
+    found = measure(
+        state, heisenberg(large), generator=dice, samples=50, configurations=fit.configurations
+    ).energy
     exact = spin_chains.heisenberg_energy(12)
     assert -4 * found.error < found.mean - exact < 0.005 * abs(exact) + 4 * found.error

@@ -126,8 +126,7 @@ def optimise(
         ValueError: a count below 1, a checkpoint of another problem.
     """
     check_counts(steps=steps, sweeps=sweeps)
-    given = configurations is not None
-    start = configurations if given else hamiltonian.start(chains, generator=generator)
+    start = hamiltonian.start(chains, generator=generator) if configurations is None else configurations
     options = {"shift": shift, "relative": relative, "form": form}
     training = _Sampling(state, hamiltonian, start, generator, steps, rate, trust, sweeps, options)
     fit = run(training, label=label, steps=steps, checkpoint=checkpoint, every=every)
@@ -263,8 +262,7 @@ def measure(
         ValueError: a count below 1 (``warm_up``: below 0).
     """
     check_counts(chains=chains, samples=samples)
-    given = configurations is not None
-    start = configurations if given else hamiltonian.start(chains, generator=generator)
+    start = hamiltonian.start(chains, generator=generator) if configurations is None else configurations
     with small_networks():
         seen = metropolis(
             hamiltonian.walkers(state, start.to(flatten(state).device)),
