@@ -254,11 +254,9 @@ class Claims:
                 f"error and sigma: got {numbers['error']} and {numbers['sigma']} for {name!r}, expected both "
                 "or neither; sigma is the largest error accepted, stated in advance"
             )
-        where = {
-            "slide": slide,
-            "budget": self.budget,
-            "cell": getattr(get_ipython(), "execution_count", None),
-        }
+        shell = get_ipython()  # its execution_count already names the next cell, or not yet: versions differ
+        cell = len(shell.user_ns["In"]) - 1 if shell else None
+        where = {"slide": slide, "budget": self.budget, "cell": cell}
         self.claims.append(Claim(self.chapter, name, kind, how=how, **where, **numbers))  # type: ignore[arg-type]
 
     def table(self) -> None:
