@@ -145,6 +145,11 @@ class Expansion(NamedTuple):
     tangents: Tensor
     scales: Tensor
 
+    def whole_curvature(self) -> Tensor:
+        """The curvature A ``(p, p)``, in the parameters whatever is solved for."""
+        rows = self.scales[:, None] * self.tangents if self.scales.numel() else None
+        return self.curvature if rows is None else rows.mT @ rows
+
     def steps(self, solved: Tensor) -> Tensor:
         """Steps in the parameters ``(starts, rungs, p)`` from what was solved for."""
         return (self.scales[:, None] * solved) @ self.tangents if self.scales.numel() else solved

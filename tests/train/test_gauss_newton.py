@@ -112,9 +112,11 @@ def test_fewer_data_than_parameters_make_the_same_steps_in_a_smaller_system(outp
     ends = []
     for loss, size in ((small, 5 * outputs), (large, len(params[0]))):
         net = network(1, outputs)
-        assert loss.expand(as_function(net), params[0]).metric.shape == (size, size)
+        here = loss.expand(as_function(net), params[0])
+        assert here.metric.shape == (size, size)
         fit = minimise(loss, net, starts=torch.stack(params), explore=3, steps=3)
-        ends.append((fit.history["value"], flatten(net)))
+        ends.append((fit.history["value"], flatten(net), here.whole_curvature()))
+    torch.testing.assert_close(ends[0][2], ends[1][2], rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=1e-6, atol=1e-15)
     torch.testing.assert_close(ends[0][1], ends[1][1], rtol=1e-6, atol=1e-8)
 
