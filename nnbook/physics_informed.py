@@ -5,9 +5,10 @@ A network :math:`u_\theta(x)` shall satisfy an equation :math:`\mathcal{F}[u] = 
 
 .. math:: L(\theta) = \sum_\text{terms} \frac{\lambda}{2n} \sum_j |\mathcal{C}[u_\theta](x_j) - y_j|^2 .
 
-All terms together are one least-squares problem, whose outputs are the :class:`Residuals`, so that
-:func:`nnbook.train.linear_method.minimise` trains it with the method of Levenberg and Marquardt. Derivatives
-come from :mod:`nnbook.derivatives`, equations with their exact answers from :mod:`nnbook.dynamics.equations`.
+All terms together are one least-squares problem, the :class:`Residuals`, which
+:func:`nnbook.train.linear_method.minimise` solves by the method of Levenberg and Marquardt. Derivatives come
+from :mod:`nnbook.derivatives`, equations from :mod:`nnbook.dynamics.equations`, their solutions from
+:mod:`nnbook.exact.solutions`.
 """
 
 from __future__ import annotations
@@ -15,19 +16,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call, jacfwd
 
-from nnbook.arrays import seen
-from nnbook.derivatives import Jet, jet
+from nnbook.arrays import Array, check_counts, seen
+from nnbook.derivatives import Jet, jet, jet_jacobian, slope, value
+from nnbook.dynamics.equations import burgers, oscillator, schroedinger
+from nnbook.exact.solutions import breather, cole_hopf, oscillation, split_step
 from nnbook.networks import MLP, as_function, flatten
+from nnbook.train.first_order import Fit
 from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise
 
+__all__ = [
+    "Condition", "Jet", "Region", "Residuals", "Term", "Training",
+    "breather", "burgers", "cole_hopf", "covariance", "gauss_newton", "jet", "oscillation", "oscillator",
+    "schroedinger", "slope", "split_step", "train", "value",
+]  # fmt: skip
+
 Condition = Callable[[Tensor, Jet], Tensor]
+Rows = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,72 @@ class Term:
             raise ValueError(f"weight: got {self.weight} for {self.name!r}, expected none below zero")
 
 
+class Residuals(nn.Module):
+    r"""A network and its conditions as one vector function of their parameters, at the points of all terms.
+
+    Attributes:
+        net: the network.
+        terms: the terms of the loss. Conditions that are modules are trained together with the network.
+        points, targets, weights: of all terms, ``(n, inputs)``, ``(n, outputs)`` and ``(n,)``; a weight is
+            :math:`\lambda / n` of its term.
+
+    Raises:
+        ValueError: no terms, two of one name, points with different numbers of inputs, targets with another
+            number of columns than the network has outputs.
+    """
+
+    def __init__(self, net: MLP, terms: Sequence[Term]) -> None:
+        super().__init__()
+        outputs = net.linear()[-1].out_features
+        _check(terms)
+        self.net = net
+        self.terms = list(terms)
+        self.conditions = _Conditions(terms)
+        self.points = torch.cat([term.points for term in terms])
+        self.targets = torch.cat([_target(term, outputs) for term in terms])
+        shares = [t.points.new_full((len(t.points),), t.weight / len(t.points)) for t in terms]
+        self.weights = torch.cat(shares)
+
+    def forward(self, points: Tensor) -> Tensor:
+        """The residuals ``(n, outputs)`` at the points of all terms.
+
+        Raises:
+            ValueError: another number of points, a condition that gives another shape than ``(n, outputs)``.
+        """
+        result: Tensor = self.conditions(points, jet(self.net, points))
+        return result
+
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """The residuals ``(n, outputs)`` and their Jacobian ``(n, outputs, parameters)``."""
+        values, rows = jet_jacobian(self.net, self.points, partial(self.conditions, self.points))
+        if unknown := dict(self.conditions.named_parameters()):
+            arguments = self.points, jet(self.net, self.points)
+            slopes = jacfwd(lambda named: functional_call(self.conditions, named, arguments))(unknown)
+            rows = torch.cat([rows, *(by.reshape(*values.shape, -1) for by in slopes.values())], 2)
+        return values, rows
+
+    def miss(self) -> Tensor:
+        """By how much the residuals miss their targets, ``(n, outputs)``."""
+        result: Tensor = self(self.points) - self.targets
+        return result
+
+    def loss(self) -> Tensor:
+        """The loss, a scalar that may be differentiated by the parameters."""
+        return 0.5 * self.weights @ self.miss().square().sum(1)
+
+    @torch.no_grad()
+    def each(self) -> dict[str, float]:
+        """The value of each term, weight included, by its name."""
+        parts = (0.5 * self.weights * self.miss().square().sum(1)).split(self.conditions.sizes)
+        return {term.name: part.sum().item() for term, part in zip(self.terms, parts, strict=True)}
+
+    def problem(self) -> ConvexLoss:
+        """The loss as :func:`nnbook.train.linear_method.minimise` takes it."""
+        rows = cast(Rows, as_function(_Rows(self)))
+        by_hand = lambda _, params, points: rows(params, points)  # noqa: E731
+        return ConvexLoss(self.points, self.targets, self.weights, jacobian=by_hand)
+
+
 def _check(terms: Sequence[Term]) -> None:
     if not terms:
         raise ValueError("terms: got none, expected at least one")
@@ -72,63 +151,52 @@ def _check(terms: Sequence[Term]) -> None:
         raise ValueError(f"terms: got points with {inputs} inputs, expected one number, that of the network")
 
 
-class Residuals(nn.Module):
-    """A network and its conditions as one function of points, to be driven to the targets of the terms.
+def _target(term: Term, outputs: int) -> Tensor:
+    if term.target is None:
+        return term.points.new_zeros(len(term.points), outputs)
+    if term.target.shape[1] != outputs:
+        raise ValueError(
+            f"target: got {term.target.shape[1]} columns for {term.name!r}, expected {outputs}, the "
+            "outputs of the network"
+        )
+    return term.target
 
-    Args:
-        net: the network.
-        terms: the terms of the loss. Conditions that are modules are trained together with the network.
 
-    Raises:
-        ValueError: no terms, two of one name, or with different numbers of inputs.
-    """
+class _Conditions(nn.Module):
+    """The conditions of all terms, each at its own points."""
 
-    def __init__(self, net: MLP, terms: Sequence[Term]) -> None:
+    def __init__(self, terms: Sequence[Term]) -> None:
         super().__init__()
-        _check(terms)
-        self.net = net
-        self.conditions = [term.condition for term in terms]
-        self.unknown = nn.ModuleList(c for c in self.conditions if isinstance(c, nn.Module))
+        self.names = [term.name for term in terms]
+        self.sizes = [len(term.points) for term in terms]
+        self.ofeach = [term.condition for term in terms]
+        self.unknown = nn.ModuleList(c for c in self.ofeach if isinstance(c, nn.Module))
 
-    def forward(self, points: Tensor) -> Tensor:
-        """Map ``(n, inputs + 1)`` to ``(n, outputs)``: the last column numbers the condition that counts."""
-        x, kind = points[:, :-1], points[:, -1:]
-        here = jet(self.net, x)
-        result = self.conditions[0](x, here)
-        for k, condition in enumerate(self.conditions[1:], start=1):
-            result = torch.where(kind == k, condition(x, here), result)
-        return result
-
-
-def total(terms: Sequence[Term], outputs: int = 1) -> ConvexLoss:
-    """The sum of the terms as a loss for :func:`nnbook.train.linear_method.minimise`, of the outputs of
-    `Residuals`.
-
-    Raises:
-        ValueError: terms that :class:`Residuals` refuses, a target with another number of outputs.
-    """
-    _check(terms)
-    points, targets, weights = [], [], []
-    for kind, term in enumerate(terms):
-        column = term.points.new_full((len(term.points), 1), kind)
-        points.append(torch.cat([term.points, column], 1))
-        y = term.points.new_zeros(len(term.points), outputs) if term.target is None else term.target
-        if y.shape[1] != outputs:
-            raise ValueError(f"target: got {y.shape[1]} columns for {term.name!r}, expected {outputs=}")
-        targets.append(y)
-        weights.append(term.points.new_full((len(term.points),), term.weight / len(term.points)))
-    return ConvexLoss(torch.cat(points), torch.cat(targets), torch.cat(weights))
+    def forward(self, points: Tensor, u: Jet) -> Tensor:
+        if len(points) != sum(self.sizes):
+            raise ValueError(f"points: got {len(points)}, expected the {sum(self.sizes)} of all terms")
+        parts, low = [], 0
+        for name, size, condition in zip(self.names, self.sizes, self.ofeach, strict=True):
+            part = condition(points[low : low + size], u.part(low, low + size))
+            if part.shape != (size, u.value.shape[1]):
+                raise ValueError(
+                    f"condition: got shape {tuple(part.shape)} from {name!r}, expected "
+                    f"{(size, u.value.shape[1])}, a row a point and a column an output of the network"
+                )
+            parts.append(part)
+            low += size
+        return torch.cat(parts)
 
 
-@torch.no_grad()
-def each(net: MLP, terms: Sequence[Term]) -> dict[str, float]:
-    """The value of each term, weight included, by its name."""
-    result = {}
-    for term in terms:
-        miss = term.condition(term.points, jet(net, term.points))
-        miss = miss if term.target is None else miss - term.target
-        result[term.name] = 0.5 * term.weight * miss.square().sum(1).mean().item()
-    return result
+class _Rows(nn.Module):
+    """Residuals and Jacobian as what a module returns, so that they are functions of the parameters."""
+
+    def __init__(self, model: Residuals) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.rows()
 
 
 @dataclass(frozen=True)
@@ -184,9 +252,10 @@ class Region:
         return torch.cat([self.draw(count - chosen, generator), x[picked.to(x.device)]])
 
 
-def gauss_newton(model: nn.Module, loss: ConvexLoss, *, steps: int = 10, accelerate: bool = True) -> None:
-    """Some steps of Levenberg and Marquardt, for :func:`train`."""
-    minimise(loss, model, steps=steps, tolerance=0.0, accelerate=accelerate, label="Gauss-Newton")
+def gauss_newton(model: Residuals, *, steps: int = 10, tolerance: float = 0.0, **options: Any) -> Fit:
+    """Some steps of Levenberg and Marquardt; options as for :func:`nnbook.train.linear_method.minimise`."""
+    options = {"label": "Gauss-Newton", **options}
+    return minimise(model.problem(), model, steps=steps, tolerance=tolerance, **options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +271,7 @@ class Training:
 
     net: MLP
     terms: Sequence[Term]
-    history: dict[str, NDArray[np.float64]] = field(repr=False)
+    history: dict[str, Array] = field(repr=False)
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {values[-1]:.3g}" for name, values in self.history.items())
@@ -215,7 +284,7 @@ def train(
     *,
     rounds: int,
     fresh: Callable[[MLP], Tensor] | None = None,
-    descend: Callable[[nn.Module, ConvexLoss], object] = gauss_newton,
+    descend: Callable[[Residuals], object] = gauss_newton,
     measure: Callable[[MLP], float] | None = None,
 ) -> Training:
     """Train a network in rounds, each on other collocation points; it is changed in place.
@@ -225,39 +294,35 @@ def train(
         terms: the terms of the loss, the equation first.
         rounds: how many rounds.
         fresh: gives the points of the first term before each round but the first; absent, they stay.
-        descend: what a round does with the :class:`Residuals` and their loss.
+        descend: what a round does with the :class:`Residuals`.
         measure: an error of the network, for the history; its time is not counted.
 
     Raises:
         ValueError: fewer than one round, terms that :class:`Residuals` refuses.
     """
-    if rounds < 1:
-        raise ValueError(f"rounds: got {rounds}, expected at least 1")
+    check_counts(rounds=rounds)
     rows: list[dict[str, float]] = []
     spent = 0.0
     for _ in range(rounds):
         began = time.perf_counter()
         if rows and fresh is not None:
             terms = [replace(terms[0], points=fresh(net)), *terms[1:]]
-        descend(Residuals(net, terms), total(terms, net.linear()[-1].out_features))
+        model = Residuals(net, terms)
+        descend(model)
         spent += time.perf_counter() - began
-        rows.append({"seconds": spent, **each(net, terms), **({"error": measure(net)} if measure else {})})
+        rows.append({"seconds": spent, **model.each(), **({"error": measure(net)} if measure else {})})
     return Training(net, terms, {name: np.array([row[name] for row in rows]) for name in rows[0]})
 
 
-def covariance(model: nn.Module, loss: ConvexLoss) -> Tensor:
+def covariance(model: Residuals) -> Tensor:
     r"""The covariance of the parameters, if the loss is half a :math:`\chi^2`: the inverse of its curvature.
 
     The network counts as a fit function with as many parameters as it has weights, of which an equation among
     the terms leaves few free. The last rows belong to the unknowns of the conditions.
 
-    Args:
-        model: trained :class:`Residuals`.
-        loss: the loss that it minimises.
-
     Returns:
         ``(parameters, parameters)``; directions on which nothing depends are left out.
     """
-    curvature = 2 * loss.expand(as_function(model), flatten(model)).curvature
+    curvature = 2 * model.problem().expand(as_function(model), flatten(model)).curvature
     inverse: Tensor = torch.linalg.pinv(curvature, rtol=1e-13, hermitian=True)
     return inverse

@@ -26,6 +26,7 @@ from nnbook.networks import jacobian
 from nnbook.train.linear_method import Expansion, Function
 
 Density = Callable[[Tensor, Tensor], Tensor]
+Jacobian = Callable[[Function, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def half_square(output: Tensor, target: Tensor) -> Tensor:
@@ -43,6 +44,8 @@ class ConvexLoss:
         weights: w, ``(n,)``.
         density: :math:`\phi` of one point: its outputs ``(m,)`` and its data ``(k,)`` give a number. Convex
             in the outputs, and twice differentiable by torch.
+        jacobian: values and per-sample Jacobian, with the arguments and results of
+            :func:`~nnbook.networks.jacobian`, for a network that knows a faster way.
 
     Raises:
         ValueError: points, data and weights of different lengths.
@@ -60,6 +63,7 @@ class ConvexLoss:
     data: Tensor
     weights: Tensor
     density: Density = half_square
+    jacobian: Jacobian = jacobian
 
     vector_valued: ClassVar[bool] = True
 
@@ -85,7 +89,7 @@ class ConvexLoss:
 
     def expand(self, function: Function, params: Tensor) -> Expansion:
         """The loss to second order around one parameter vector, in the Gauss-Newton approximation."""
-        values, jac = jacobian(function, params, self.points)
+        values, jac = self.jacobian(function, params, self.points)
         values, jac = values.reshape(len(values), -1), jac.reshape(len(values), -1, jac.shape[-1])
         loss = self.weights @ vmap(self.density)(values, self.data)
         flat = jac.flatten(0, 1)
