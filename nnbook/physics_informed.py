@@ -28,15 +28,15 @@ from nnbook.arrays import Array, check_counts, seen
 from nnbook.derivatives import Jet, jet, jet_jacobian, slope, value
 from nnbook.dynamics.equations import burgers, oscillator, schroedinger
 from nnbook.exact.solutions import breather, cole_hopf, oscillation, split_step
-from nnbook.networks import MLP, as_function, flatten
+from nnbook.networks import MLP, as_function, assign, flatten
 from nnbook.train.first_order import Fit
 from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise
 
 __all__ = [
-    "Condition", "Jet", "Region", "Residuals", "Term", "Training",
-    "breather", "burgers", "cole_hopf", "covariance", "gauss_newton", "jet", "oscillation", "oscillator",
-    "schroedinger", "slope", "split_step", "train", "value",
+    "MLP", "Condition", "Jet", "Region", "Residuals", "Term", "Training", "assign", "breather", "burgers",
+    "cole_hopf", "covariance", "flatten", "gauss_newton", "jet", "oscillation", "oscillator", "schroedinger",
+    "slope", "split_step", "train", "value",
 ]  # fmt: skip
 
 Condition = Callable[[Tensor, Jet], Tensor]

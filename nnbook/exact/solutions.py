@@ -45,8 +45,8 @@ def cole_hopf(t: ArrayLike, x: ArrayLike, *, viscosity: float, nodes: int = 200)
         ValueError: a viscosity that is not above zero, fewer than 1 or more than 370 nodes, a negative time,
             times and places of shapes that do not fit.
 
-    >>> [round(float(u), 12) for u in cole_hopf([0.0, 1.0], [0.5, 0.0], viscosity=0.01)]
-    [-1.0, 0.0]
+    >>> [round(float(u), 12) for u in cole_hopf(0.0, [-0.5, 0.5], viscosity=0.01)]
+    [1.0, -1.0]
     """
     if not viscosity > 0:
         raise ValueError(f"viscosity: got {viscosity}, expected a number above zero")
