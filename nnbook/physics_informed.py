@@ -29,9 +29,9 @@ from nnbook.derivatives import Jet, jet, jet_jacobian, slope, value
 from nnbook.dynamics.equations import burgers, oscillator, schroedinger
 from nnbook.exact.solutions import breather, cole_hopf, oscillation, split_step
 from nnbook.networks import MLP, as_function, assign, flatten
-from nnbook.train.first_order import Fit
 from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise
+from nnbook.train.loop import Fit
 
 __all__ = [
     "MLP", "Condition", "Jet", "Region", "Residuals", "Term", "Training", "assign", "breather", "burgers",
@@ -222,7 +222,7 @@ class Region:
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Uniformly distributed points ``(count, inputs)``."""
-        unit = torch.rand(count, len(self.low), dtype=torch.float64, generator=generator)
+        unit = torch.rand(count, len(self.low), dtype=torch.float64, device="cpu", generator=generator)
         return self.low + (self.high - self.low) * unit.to(self.low)
 
     @torch.no_grad()

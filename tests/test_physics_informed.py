@@ -26,30 +26,30 @@ from nnbook.physics_informed import (
     value,
 )
 
-F64 = torch.float64
+HERE = {"dtype": torch.float64, "device": "cpu"}
 
 
 def network(seed=1, inputs=2, hidden=(5, 4), outputs=1, activation="tanh"):
     generator = torch.Generator().manual_seed(seed)
-    return MLP(inputs, hidden, outputs, activation=activation, generator=generator, dtype=F64)
+    return MLP(inputs, hidden, outputs, activation=activation, generator=generator, **HERE)
 
 
 def drawn(*shape, seed=1):
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), **HERE)
 
 
 def line(low, high, count):
-    return torch.linspace(low, high, count, dtype=F64)[:, None]
+    return torch.linspace(low, high, count, **HERE)[:, None]
 
 
 def box(*bounds):
-    return Region(*(torch.tensor(b, dtype=F64) for b in zip(*bounds, strict=True)))
+    return Region(*(torch.tensor(b, **HERE) for b in zip(*bounds, strict=True)))
 
 
 class Unknown(nn.Module):
     def __init__(self):
         super().__init__()
-        self.frequency = nn.Parameter(torch.tensor(1.7, dtype=F64))
+        self.frequency = nn.Parameter(torch.tensor(1.7, **HERE))
 
     def forward(self, t, u):
         return oscillator(t, u, damping=0.2, frequency=self.frequency)
@@ -169,7 +169,7 @@ class Line(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.b = nn.Parameter(torch.zeros(2, dtype=F64)[0]), nn.Parameter(torch.ones((), dtype=F64))
+        self.a, self.b = nn.Parameter(torch.zeros((), **HERE)), nn.Parameter(torch.ones((), **HERE))
 
     def forward(self, t, u):
         return self.a * t + self.b
@@ -195,6 +195,15 @@ def test_unknown_frequency_is_learnt_from_data():
     terms = [Term("equation", motion, line(0, 4, 60)), Term("data", value, t, seen, weight=100)]
     gauss_newton(Residuals(oscillator_net(8), terms), steps=60, tolerance=1e-14)
     assert motion.frequency.item() == pytest.approx(2.0, abs=1e-3)
+
+
+def test_training_follows_the_device_of_the_network_and_its_points(elsewhere):
+    net, motion, generator = oscillator_net(4), Unknown(), torch.Generator("cpu").manual_seed(1)
+    terms = [Term("equation", motion, line(0, 4, 9)), *oscillator_terms(9)[1:]]
+    fresh = partial(box((0.0, 4.0)).draw_where_wrong, condition=motion, count=9, generator=generator)
+    done = train(net, terms, rounds=2, fresh=fresh, descend=partial(gauss_newton, steps=2))
+    model = Residuals(net, done.terms)
+    assert {part.device.type for part in (model.points, model.loss(), covariance(model))} == {"cpu"}
 
 
 # Bad input
