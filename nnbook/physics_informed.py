@@ -323,6 +323,6 @@ def covariance(model: Residuals) -> Tensor:
     Returns:
         ``(parameters, parameters)``; directions on which nothing depends are left out.
     """
-    curvature = 2 * model.problem().expand(as_function(model), flatten(model)).curvature
+    curvature = 2 * model.problem().expand(as_function(model), flatten(model)).whole_curvature()
     inverse: Tensor = torch.linalg.pinv(curvature, rtol=1e-13, hermitian=True)
     return inverse
