@@ -16,7 +16,6 @@ ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 LIBRARY = sorted(p.relative_to(ROOT / "nnbook") for p in (ROOT / "nnbook").rglob("[!_]*.py"))
 LEAVES = {"neural_polytopes": "polytopes", "polytope_gallery": "polytopes"}
-WITHOUT_TEST = {"test_derivatives.py", "dynamics/test_equations.py"}
 PICTURES = {"image/png", "image/svg+xml", PLOTLY_MIME}
 
 
@@ -59,7 +58,7 @@ def test_reads_the_leaf_of_its_name(chapter, notebook):
 def test_each_file_of_the_library_has_a_test_of_its_name():
     tests = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
     wanted = {file.with_name(f"test_{file.name}").as_posix() for file in LIBRARY}
-    assert wanted - tests - WITHOUT_TEST == set()
+    assert wanted - tests == set()
     assert {test for test in tests - wanted if "/" in test} == set(), "a test without its file"
 
 
