@@ -107,8 +107,9 @@ class _Descent:
 
     def step(self) -> dict[str, float]:
         def closure() -> Tensor:
-            known, self.seen = self.seen, None  # what the optimiser asks for first is known already
-            return self._look() if known is None else known
+            value = self._look() if self.seen is None else self.seen  # the first answer is known already
+            self.seen = None  # and no other one, as a line search moves between them
+            return value
 
         self.optimiser.step(closure)  # type: ignore[arg-type]
         if self.schedule:

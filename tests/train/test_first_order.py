@@ -73,6 +73,27 @@ def test_convex_problem_is_solved(optimiser, steps):
     assert (result.converged, result.steps, result.reason) == (False, steps, "all steps done")
 
 
+def test_line_search_sees_each_of_its_points():
+    """L-BFGS calls its loss several times a step, at different points; fit makes the same steps as a bare loop."""
+
+    def valley(x):
+        return lambda: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
+
+    x, bare = leaf(-1.2, 1.0), leaf(-1.2, 1.0)
+    optimiser, loss = LBFGS([bare]), valley(bare)
+
+    def closure():
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    for _ in range(8):
+        optimiser.step(closure)
+    fit(valley(x), [x], steps=8, optimiser=LBFGS)
+    assert x.tolist() == bare.tolist()
+
+
 def test_gradient_descent_follows_its_formula():
     """x_n = (1 - lr)^n x_0 for the loss x^2 / 2, one evaluation a step and one before the first."""
     x, calls = leaf(3.0), []
