@@ -12,7 +12,7 @@ import math
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Claim:
     @property
     def quiet(self) -> bool:
         """Whether the error is no larger than was announced, so that no claim passes by being noisy."""
-        return self.error is None or 0 <= self.error <= (math.inf if self.sigma is None else self.sigma)
+        return self.error is None or 0 <= self.error <= (self.sigma or 0.0)
 
     @property
     def passed(self) -> bool:
@@ -236,10 +236,6 @@ class Claims:
                     "use equal, at_most or at_least for what is measured"
                 )
         self._keep("true", name, how, slide, reference=reference, ours=ours, talk=talk)
-
-    def add(self, name: str, *, how: str, slide: str = "", **numbers: float | None) -> None:
-        """The old verb: :meth:`equal` with any error."""
-        self._keep("equal", name, how, slide, **numbers)
 
     def _keep(self, kind: str, name: str, how: str, slide: str, **numbers: float | None) -> None:
         numbers = {label: _plain(value) for label, value in numbers.items()}
@@ -417,11 +413,9 @@ def _stored(path: Path) -> list[Claim]:
 
 def claim_of(record: dict[str, Any]) -> Claim:
     """The claim whose :meth:`Claim.record` this is; its verdict is judged anew."""
-    record = {"kind": "equal"} | record  # as stored before there were kinds
-    stochastic = record.get("sigma") is not None
-    needed = ("reference", "ours", "error") if stochastic else ("reference", "ours")
+    needed = ("reference", "ours") if record["sigma"] is None else ("reference", "ours", "error")
     lost = {name: math.nan for name in needed if record[name] is None}
-    return Claim(**{f.name: record[f.name] for f in fields(Claim) if f.name in record} | lost)
+    return Claim(**{name: value for name, value in record.items() if name != "passed"} | lost)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

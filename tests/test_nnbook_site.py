@@ -14,6 +14,8 @@ from nnbook_site.outputs import CLAIMS_MIME, PLOTLY_MIME, WIDGET_MIME, plotly_ht
 CLAIM = {
     "chapter": "page",
     "name": "$E_0$",
+    "kind": "equal",
+    "sigma": None,
     "slide": "2/5",
     "talk": None,
     "reference": 0.5,

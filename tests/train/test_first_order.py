@@ -74,7 +74,7 @@ def test_convex_problem_is_solved(optimiser, steps):
 
 
 def test_line_search_sees_each_of_its_points():
-    """L-BFGS calls its loss several times a step, at different points; fit makes the same steps as a bare loop."""
+    """L-BFGS asks for the loss at several points a step; fit makes the same steps as a bare loop."""
 
     def valley(x):
         return lambda: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
