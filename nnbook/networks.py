@@ -217,7 +217,8 @@ def jacobian(
     r"""Values and per-sample Jacobian :math:`J_{jk} = \partial f(x_j) / \partial \theta_k`.
 
     Args:
-        function: ``f(vector, x)`` as made by :func:`~nnbook.networks.as_function`, with one real number or several a sample.
+        function: ``f(vector, x)`` as made by :func:`~nnbook.networks.as_function`, with one real number
+            or several a sample.
         vector: parameters, ``(parameters,)``.
         x: samples, ``(batch, inputs)``.
 
