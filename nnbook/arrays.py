@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from nnbook.exact.ranges import check_counts, finite, positive
+
+__all__ = [
+    "Array",
+    "Potential",
+    "check_counts",
+    "check_values",
+    "checked_values",
+    "finite",
+    "fix_sign",
+    "like",
+    "positive",
+    "seen",
+]
 
 Array = NDArray[np.float64]
 Potential = Callable[[Array], Array]
@@ -24,19 +38,48 @@ def like(values: object, other: Tensor) -> Tensor:
     return torch.as_tensor(values, dtype=other.dtype, device=other.device)
 
 
-def check_counts(*, least: int = 1, **counts: int) -> None:
-    """Check arguments that count something.
+def check_values(
+    name: str, values: object, shape: tuple[int | str, ...], *, real: bool = True, remedy: str = ""
+) -> None:
+    """Check a tensor or an array that a reader hands over: its shape, and that its numbers are finite.
+
+    Args:
+        name: what the error calls it.
+        values: a tensor, or an array of NumPy.
+        shape: of each axis its length, or in words what it counts where any length will do, as
+            ``("batch", 6)``; ``"..."`` in front stands for any number of axes.
+        real: whether complex numbers are refused.
+        remedy: what to do instead, for the error.
 
     Raises:
-        ValueError: one that is no whole number, or below the least.
+        TypeError: neither a tensor nor an array.
+        ValueError: another shape, complex numbers, NaN or infinities.
 
-    >>> check_counts(steps=3, chains=0)
+    >>> check_values("x", torch.zeros(3, 2), ("batch", 1))
     Traceback (most recent call last):
-    ValueError: chains: got 0, expected a whole number, at least 1
+    ValueError: x: got shape (3, 2), expected (batch, 1)
     """
-    for name, count in counts.items():
-        if not (isinstance(count, Integral) and count >= least):
-            raise ValueError(f"{name}: got {count!r}, expected a whole number, at least {least}")
+    axes = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+    if not isinstance(values, Tensor | np.ndarray):
+        raise TypeError(f"{name}: got a {type(values).__name__}, expected a tensor or an array {axes}")
+    tensor = torch.as_tensor(values)
+    if not _fits(tuple(tensor.shape), shape):
+        got, expected = f"shape {tuple(tensor.shape)}", axes
+    elif real and tensor.is_complex():
+        got, expected = "complex numbers", "real ones"
+    elif not bool(tensor.isfinite().all()):
+        got, expected = "NaN or infinities", "finite numbers"
+    else:
+        return
+    raise ValueError(f"{name}: got {got}, expected {expected}" + (f"; {remedy}" if remedy else ""))
+
+
+def _fits(lengths: tuple[int, ...], shape: tuple[int | str, ...]) -> bool:
+    if shape[:1] == ("...",):
+        shape = shape[1:]
+        lengths = lengths[-len(shape) :] if len(lengths) > len(shape) else lengths
+    same = (isinstance(wanted, str) or wanted == n for n, wanted in zip(lengths, shape, strict=False))
+    return len(lengths) == len(shape) and all(same)
 
 
 def checked_values(name: str, function: Potential, at: Array, *, symbol: str = "x") -> Array:

@@ -1,9 +1,12 @@
 """What a reader hands over: functions, counts, and the sign of a state."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
 
-from nnbook.arrays import check_counts, checked_values, fix_sign
+from nnbook.arrays import check_counts, check_values, checked_values, finite, fix_sign, positive
 
 X = np.linspace(-1.0, 1.0, 5)
 
@@ -36,3 +39,61 @@ def test_the_outermost_lobe_on_the_right_is_positive():
     wave = np.sin(np.pi * X)
     np.testing.assert_array_equal(fix_sign(-wave), wave)
     np.testing.assert_array_equal(fix_sign(wave), wave)
+
+
+@pytest.mark.parametrize("value", [2, 2.0, np.float32(2), np.int64(2), torch.tensor(2.0), np.array(2)])
+def test_numbers_of_any_kind_are_numbers(value):
+    assert [type(check("x", value)) for check in (finite, positive)] == [float, float]
+    assert finite("x", value, least=2, most=2) == positive("x", value, most=2) == 2
+
+
+BAD_NUMBERS = [
+    (finite, math.nan, {}, "x: got nan, expected a finite number$"),
+    (finite, -math.inf, {}, "x: got -inf, expected a finite number$"),
+    (finite, 3, {"most": 2, "remedy": "take less"}, "x: got 3, expected .*, at most 2; take less"),
+    (finite, -1e-300, {"least": 0, "most": 1}, "x: got -1e-300, expected .*, at least 0 and at most 1$"),
+    (positive, math.nan, {}, "x: got nan, expected a finite number above 0$"),
+    (positive, math.inf, {}, "x: got inf, expected a finite number above 0$"),
+    (positive, torch.tensor(0.0), {}, "x: got 0, expected a finite number above 0$"),
+    (positive, 3, {"most": 2}, "x: got 3, expected a finite number above 0, at most 2$"),
+]
+
+
+@pytest.mark.parametrize(("check", "value", "options", "message"), BAD_NUMBERS)
+def test_numbers_out_of_range(check, value, options, message):
+    with pytest.raises(ValueError, match=message):
+        check("x", value, **options)
+
+
+@pytest.mark.parametrize("check", [finite, positive])
+@pytest.mark.parametrize("value", ["2", None, 2j, [2.0], np.ones(1), torch.ones(2)])
+def test_what_is_no_number(check, value):
+    with pytest.raises(TypeError, match=r"x: got a \w+, expected a real number"):
+        check("x", value)
+
+
+@pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray])
+def test_values_of_the_right_shape_pass(kind):
+    check_values("x", kind([[1.0, 2.0]]), ("batch", 2))
+    check_values("x", kind([[1, 2]]), ("...", 2))
+    check_values("x", kind([1j, 2]), ("...", 2), real=False)
+
+
+@pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, 2.0], r"x: got shape \(2,\), expected \(batch, 2\); reshape"),
+        ([[1.0]], r"x: got shape \(1, 1\), expected \(batch, 2\); reshape"),
+        ([[1j, 0]], "x: got complex numbers, expected real ones"),
+        ([[1.0, math.nan]], "x: got NaN or infinities, expected finite numbers"),
+    ],
+)
+def test_values_that_mean_something_else(kind, values, message):
+    with pytest.raises(ValueError, match=message):
+        check_values("x", kind(values), ("batch", 2), remedy="reshape")
+
+
+def test_values_that_are_none():
+    with pytest.raises(TypeError, match=r"x: got a list, expected a tensor or an array \(sites,\)"):
+        check_values("x", [1.0], ("sites",))
