@@ -1,25 +1,43 @@
 r"""Means of Markov chains with their errors, correlation times and convergence.
 
 The error is that of batch means: chains are independent, so the scatter of their means tells the error of the
-grand mean, whatever the correlations within a chain. Few chains are cut into pieces first. With B batches of
-length L and the variance :math:`\sigma^2` of single values,
+grand mean, whatever the correlations within a chain. With B batches of length L and the variance
+:math:`\sigma^2` of single values,
 
 .. math:: \text{error}^2 = \frac{\operatorname{Var}(\bar x_b)}{B}, \qquad
           \tau = \frac{L \operatorname{Var}(\bar x_b)}{\sigma^2},
 
 where :math:`\tau = 1 + 2\sum_t \rho_t` counts how many values are worth one independent value.
+
+Few chains are cut into pieces first. Pieces of one chain know of each other, and all values scatter about a
+mean that is their own: both make the error too small, three times if a chain is five :math:`\tau` long. So
+the pieces grow, up to an eighth of the values, until they are four :math:`\tau` long, and what is left of
+their correlation is taken to fall exponentially. For :math:`\rho_t = \phi^t` the mean of m values has the
+variance
+
+.. math:: \sigma^2 g(m), \qquad
+          g(m) = \frac1m \frac{1 + \phi}{1 - \phi} - \frac{2\phi}{m^2} \frac{1 - \phi^m}{(1 - \phi)^2},
+
+and the observed :math:`\operatorname{Var}(\bar x_b)` and variance of single values, each smaller by the
+variance of the mean of all, tell :math:`\phi` and :math:`\sigma^2`.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
-#: At least so many batches, so that the error itself is known to about 12 %.
-BATCHES = 32
+#: At least so many batches, so that the error itself is known to about 12 %; fewer for slow chains.
+BATCHES, FEW = 32, 8
+#: Values that differ by less than this fraction are equal.
+ROUNDING = 1e-13
+#: Few chains agree if R-hat is at most this :cite:p:`gelman2013`; of many, each may be as short as two tau.
+AGREE, MANY_AGREE = 1.1, 1.5
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,8 @@ class Estimate:
         tau: integrated autocorrelation time in units of the distance of two values, 1 for independent ones.
         r_hat: ratio of the spread of all values to that within the halves of chains, 1 when all chains agree.
         count: number of values.
+        doubts: why the mean or its error cannot be trusted, each with a remedy; empty if nothing speaks
+            against them.
     """
 
     mean: float
@@ -41,22 +61,38 @@ class Estimate:
     tau: float
     r_hat: float
     count: int
+    doubts: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         digits = max(0, 1 - math.floor(math.log10(self.error))) if 0 < self.error < math.inf else 6
         numbers = f"{self.mean:.{digits}f} ± {self.error:.{digits}f}"
         return f"{numbers} (tau {self.tau:.1f}, R-hat {self.r_hat:.3f})"
 
+    @classmethod
+    def of(cls, values: Tensor) -> Estimate:
+        """As :func:`estimate`, which also warns of the doubts."""
+        series = _checked(values)
+        variance, r_hat = float(series.var()), _r_hat(series)
+        if variance <= (ROUNDING * float(series.abs().max())) ** 2:
+            return cls(float(series.mean()), 0.0, 0.0, 1.0, math.nan, series.numel())
+        pieces, mean_square, tau = _correlated(series, variance)
+        doubts = _doubts(series, pieces, tau, r_hat)
+        return cls(float(series.mean()), math.sqrt(mean_square), variance, tau, r_hat, series.numel(), doubts)
+
 
 def estimate(values: Tensor) -> Estimate:
     """Mean, error, autocorrelation time and R-hat of values in the order in which chains gave them.
+
+    Warns of chains that are short or do not agree; what it says is also in :attr:`Estimate.doubts`.
 
     Args:
         values: real numbers ``(samples, chains)``; a single chain may be ``(samples,)``.
 
     Returns:
         The :class:`Estimate`. R-hat is the split one of :cite:t:`gelman2013`; with fewer than four values a
-        chain it is not defined, and NaN; chains that are stuck in different places make it infinite.
+        chain it is not defined, and NaN; chains that are stuck in different places make it infinite. The
+        error is infinite where a chain is so slow that it tells none. Values that are all equal, but for
+        rounding, have no error and no R-hat.
 
     Raises:
         ValueError: values that are not real, not finite or of the wrong shape, or fewer than 64 of them.
@@ -65,6 +101,19 @@ def estimate(values: Tensor) -> Estimate:
     >>> estimate(noise)
     0.013 ± 0.016 (tau 1.3, R-hat 1.002)
     """
+    found = Estimate.of(values)
+    warn_of(found.doubts, "estimate")
+    return found
+
+
+def warn_of(doubts: tuple[str, ...], name: str) -> None:
+    """Warn once of all doubts about what a function with this name returns, at the place that called it."""
+    if doubts:
+        warnings.warn(f"{name}: {'; '.join(doubts)}", RuntimeWarning, stacklevel=3)
+
+
+def _checked(values: Tensor) -> Tensor:
+    """The values in double precision, ``(samples, chains)``."""
     series = values[:, None] if values.ndim == 1 else values
     if series.is_complex() or series.ndim != 2 or series.numel() < 2 * BATCHES:
         raise ValueError(
@@ -75,25 +124,63 @@ def estimate(values: Tensor) -> Estimate:
         raise ValueError(
             "values: got some that are not finite, expected numbers; look at where they come from"
         )
-    batches = _batches(series.double())
-    length, spread = batches.shape[0], float(batches.mean(0).var())
-    variance = float(series.double().var())
-    return Estimate(
-        mean=float(series.double().mean()),
-        error=math.sqrt(spread / batches.shape[1]),
-        variance=variance,
-        tau=length * spread / variance if variance > 0 else 1.0,
-        r_hat=_r_hat(series.double()),
-        count=series.numel(),
-    )
+    return series.double()
 
 
-def _batches(series: Tensor) -> Tensor:
-    """Cut chains into pieces until there are enough, ``(length, batches)``; what is left over is dropped."""
+def _doubts(series: Tensor, pieces: int, tau: float, r_hat: float) -> tuple[str, ...]:
+    (samples, chains), doubts = series.shape, []
+    if pieces > 1 and samples < 2 * pieces * tau:
+        doubts.append(
+            f"{samples} values a chain are few for an autocorrelation time of {tau:.0f}, the error is rough; "
+            "look longer, or at many independent chains"
+        )
+    if r_hat > (AGREE if chains < BATCHES else MANY_AGREE):
+        doubts.append(f"R-hat is {r_hat:.2f}, chains do not agree; look longer, or start them elsewhere")
+    if chains >= BATCHES and _drift(series) > 5:
+        doubts.append("the chains drift; warm up longer")
+    return tuple(doubts)
+
+
+def _correlated(series: Tensor, variance: float) -> tuple[int, float, float]:
+    """Pieces of a chain, the squared error of the mean of all values, and tau."""
     samples, chains = series.shape
-    pieces = max(1, math.ceil(BATCHES / chains))
-    length = samples // pieces
-    return series[: length * pieces].reshape(pieces, length, chains).movedim(1, 0).reshape(length, -1)
+    pieces, least = (min(samples, math.ceil(count / chains)) for count in (BATCHES, FEW))
+    while True:
+        length = samples // pieces
+        cut = series[: length * pieces].reshape(pieces, length, chains).mean(1)
+        spread = float(cut.var())
+        if pieces == 1:
+            return 1, spread / chains, length * spread / variance
+        phi = _exponential(spread / variance, series.shape, pieces)
+        tau = (1 + phi) / (1 - phi) if phi < 1 else math.inf
+        if phi == 1 and pieces == least:
+            return pieces, math.inf, math.inf
+        if length >= 4 * tau or pieces == least:
+            whole = _of_means(phi, samples) / chains
+            return pieces, variance * whole / (1 - whole), tau
+        pieces = max(least, pieces // 2)
+
+
+def _of_means(phi: float, length: int) -> float:
+    """g: the variance of a mean of so many values, in units of that of single ones."""
+    late = -math.expm1(length * math.log(phi)) if phi > 0 else 1 - phi**length
+    return ((1 + phi) / (1 - phi) - 2 * phi * late / length / (1 - phi) ** 2) / length
+
+
+def _exponential(ratio: float, shape: torch.Size, pieces: int) -> float:
+    """phi from the observed variance of the means of pieces over that of values; 1 if it is beyond all."""
+    samples, chains = shape
+    batches, length = pieces * chains, samples // pieces
+
+    def excess(phi: float) -> float:
+        whole = _of_means(phi, samples) / chains
+        expected = (_of_means(phi, length) - whole) * batches / (batches - 1)
+        return expected / (1 - whole) - ratio
+
+    slowest = 1 - 1e-3 / samples
+    if excess(-0.999) >= 0:
+        return -0.999
+    return float(brentq(excess, -0.999, slowest)) if excess(slowest) > 0 else 1.0
 
 
 def _r_hat(series: Tensor) -> float:
@@ -105,6 +192,15 @@ def _r_hat(series: Tensor) -> float:
     if within == 0:
         return math.inf if between > 0 else math.nan  # chains that are stuck, in different places
     return float((((half - 1) / half * within + between) / within).sqrt())
+
+
+def _drift(series: Tensor) -> float:
+    """How far the means of the later and the earlier halves of many chains are apart, in standard errors."""
+    half = len(series) // 2
+    if half < 2:
+        return 0.0
+    change = series[-half:].mean(0) - series[:half].mean(0)
+    return float(change.mean().abs() * len(change) ** 0.5 / change.std())
 
 
 def autocorrelation(values: Tensor, lags: int) -> Tensor:

@@ -186,6 +186,12 @@ class SpinHamiltonian:
         first, second = self.moves.T.to(spins.device)
         return 0.5 * self.amplitude * (1 - spins[..., first] * spins[..., second])
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """No energy lies outside: each bond and each move adds no more than its own strength."""
+        most = len(self.lattice.bonds) * abs(self.coupling) + len(self.moves) * abs(self.amplitude)
+        return -most, most
+
     # what sampling needs to know: nnbook.train.sampled
 
     def start(

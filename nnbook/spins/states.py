@@ -26,12 +26,15 @@ class LogState(nn.Module):
         r"""Logarithmic derivatives :math:`O_k(s) = \partial\log\psi(s)/\partial\theta_k`.
 
         By automatic differentiation, ``(batch, parameters)``, in the order of
-        :func:`~nnbook.networks.flatten`. Complex parameters have to enter holomorphically: PyTorch's gradient
-        of the real part is the conjugate of O then.
+        :func:`~nnbook.networks.flatten`; complex where :math:`\log\psi` is. Complex parameters have to enter
+        holomorphically: PyTorch's gradient of the real part is the conjugate of O then.
         """
         function, params = as_function(self), flatten(self)
         if not params.is_complex():
-            return jacobian(function, params, spins)[1]
+            if not function(params, spins[:1]).is_complex():
+                return jacobian(function, params, spins)[1]
+            parts = jacobian(lambda vector, s: torch.view_as_real(function(vector, s)), params, spins)[1]
+            return torch.complex(*parts.unbind(1))
 
         def real_part(vector: Tensor, sample: Tensor) -> Tensor:
             return function(vector, sample[None])[0].real

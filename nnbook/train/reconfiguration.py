@@ -7,8 +7,8 @@ With the logarithmic derivatives :math:`O_k = \partial_k \log\psi` and averages 
                 - \langle O_k^* \rangle \langle E_{\text{loc}} \rangle, \qquad
           S_{kl} = \langle O_k^* O_l \rangle - \langle O_k^* \rangle \langle O_l \rangle .
 
-For real parameters 2F is the gradient of the energy. Stochastic reconfiguration :cite:p:`sorella1998` changes
-the parameters by :math:`-\eta\, S^{-1} F`: a step of imaginary time, projected on the family of wave
+For real parameters 2 Re F is the gradient of the energy. Stochastic reconfiguration :cite:p:`sorella1998`
+changes the parameters by :math:`-\eta\, S^{-1} F`: a step of imaginary time, projected on the family of wave
 functions.
 """
 
@@ -18,6 +18,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
+from nnbook.arrays import finite, positive
 
 Form = Literal["auto", "parameters", "samples"]
 
@@ -29,6 +31,7 @@ def natural_step(
     shift: float = 1e-3,
     relative: float = 1e-3,
     form: Form = "auto",
+    real: bool = False,
 ) -> tuple[Tensor, float]:
     r"""Solve :math:`(S + R)\,\delta = F` with :math:`R_{kk} = \epsilon + \lambda S_{kk}`.
 
@@ -46,6 +49,7 @@ def natural_step(
         shift: :math:`\epsilon`, which keeps parameters still that no sample feels.
         relative: :math:`\lambda`, in units of the diagonal of S.
         form: ``"parameters"``, ``"samples"``, or ``"auto"`` for the smaller of the two matrices.
+        real: the parameters are real though :math:`\log\psi` is complex: take the real parts of S and F.
 
     Returns:
         The step :math:`\delta` ``(parameters,)`` and its length :math:`\sqrt{\delta^\dagger S \delta}`, the
@@ -56,9 +60,11 @@ def natural_step(
             with real parameters.
     """
     _check_step(derivatives, energies, shift, relative, form)
-    samples, parameters = derivatives.shape
-    x = (derivatives - derivatives.mean(0)) / samples**0.5
-    e = ((energies - energies.mean()) / samples**0.5).to(x.dtype)
+    x = (derivatives - derivatives.mean(0)) / len(derivatives) ** 0.5
+    e = ((energies - energies.mean()) / len(energies) ** 0.5).to(x.dtype)
+    if real and x.is_complex():  # Re X*X and Re X*e: real and imaginary parts are samples of their own
+        x, e = torch.cat([x.real, x.imag]), torch.cat([e.real, e.imag])
+    samples, parameters = x.shape
     damping = shift + relative * x.abs().square().sum(0)
     if form == "parameters" or (form == "auto" and parameters <= samples):
         step = _solve_positive(x.mH @ x + torch.diag(damping).to(x.dtype), x.mH @ e)
@@ -80,11 +86,8 @@ def _check_step(derivatives: Tensor, energies: Tensor, shift: float, relative: f
             f"energies: got shape {tuple(energies.shape)} with derivatives {tuple(derivatives.shape)}, "
             "expected (samples,) and (samples, parameters)"
         )
-    if shift <= 0 or relative < 0:
-        raise ValueError(
-            f"shift: got {shift} with relative={relative}, expected a shift above zero; without it S, made "
-            "of a finite number of samples, need not have an inverse"
-        )
+    finite("relative", relative, least=0)
+    positive("shift", shift, remedy="without it S, made of a finite number of samples, may have no inverse")
     if energies.is_complex() and not derivatives.is_complex():
         raise ValueError(
             f"energies: got {energies.dtype} with derivatives of {derivatives.dtype}, expected both real or "

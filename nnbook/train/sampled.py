@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, distributed
 
 from nnbook.arrays import check_counts
 from nnbook.networks import Parametrised, assign, flatten
 from nnbook.runtime import small_networks
-from nnbook.sample.estimates import Estimate, estimate
+from nnbook.sample.estimates import Estimate, warn_of
 from nnbook.sample.metropolis import Walkers, metropolis
 from nnbook.train.loop import End, Fit, run
 from nnbook.train.reconfiguration import Form, natural_step
@@ -64,6 +65,10 @@ class Hamiltonian(Protocol[W]):
     def local_energies(self, walkers: W, /) -> Tensor:
         """The local energy of the present configuration of each chain, ``(chains,)``."""
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Two numbers that no energy lies outside of; infinite where none is known."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Training(Fit):
@@ -71,9 +76,11 @@ class Training(Fit):
 
     Attributes:
         configurations: the last ones ``(chains, ...)``, at equilibrium: the place to start a measurement.
+        doubts: why its chains cannot be trusted, each with a remedy; empty if nothing speaks against them.
     """
 
     configurations: Tensor
+    doubts: tuple[str, ...] = ()
 
 
 def optimise(
@@ -120,7 +127,8 @@ def optimise(
 
     Returns:
         The :class:`Training`; its values are mean energies, of the chains after each step, and its history
-        has the extra arrays ``"error"``, ``"variance"`` and ``"acceptance"``.
+        has the extra arrays ``"error"``, ``"variance"`` and ``"acceptance"``. A warning tells of chains that
+        hardly move or of an energy that no state has, as do the ``doubts``.
 
     Raises:
         ValueError: a count below 1, a checkpoint of another problem.
@@ -130,7 +138,29 @@ def optimise(
     options = {"shift": shift, "relative": relative, "form": form}
     training = _Sampling(state, hamiltonian, start, generator, steps, rate, trust, sweeps, options)
     fit = run(training, label=label, steps=steps, checkpoint=checkpoint, every=every)
-    return Training(**vars(fit), configurations=training.configurations)
+    acceptance = fit.history.get("acceptance", np.ones(1))[-100:]
+    proposals = len(acceptance) * sweeps * hamiltonian.size
+    doubts = _doubts(hamiltonian, fit.value, float(acceptance.mean()), proposals)
+    warn_of(doubts, "optimise")
+    return Training(**vars(fit), configurations=training.configurations, doubts=doubts)
+
+
+def _doubts(hamiltonian: Hamiltonian[W], energy: float, acceptance: float, proposals: int) -> tuple[str, ...]:
+    """What speaks against chains of so many proposals each."""
+    low, high = hamiltonian.bounds
+    slack = 1e-6 * (high - low) if high - low < math.inf else 0.0
+    doubts = []
+    if not low - slack <= energy <= high + slack:
+        doubts.append(
+            f"no energy of {hamiltonian.label} is {energy:.6g}, all lie from {low:g} to {high:g}; the state "
+            "nearly vanishes where the chains are, give it another start, or signs"
+        )
+    if proposals >= 100 and acceptance * proposals < 1:
+        doubts.append(
+            f"the acceptance is {acceptance:.1g}, a chain moved less than once in its {proposals} proposals; "
+            "look longer, start elsewhere or use a smoother state"
+        )
+    return tuple(doubts)
 
 
 class _Sampling(Generic[W]):
@@ -169,7 +199,8 @@ class _Sampling(Generic[W]):
 
     def step(self) -> dict[str, float]:
         derivatives = _all_ranks(self.model.derivatives(self.configurations))
-        delta, angle = natural_step(derivatives, self.energies, **self.options)
+        real = not self.leaves[0].is_complex()
+        delta, angle = natural_step(derivatives, self.energies, real=real, **self.options)
         eta = self.rate(self.done) if callable(self.rate) else self.rate
         assign(self.model, flatten(self.model) - min(eta, self.trust / max(angle, 1e-30)) * delta)
         self.done += 1
@@ -223,6 +254,8 @@ class Measurement:
         samples: configurations ``(samples, chains, ...)``.
         energies: local energies ``(samples, chains)``.
         acceptance: the fraction of accepted proposals.
+        doubts: why the energy cannot be trusted, each with a remedy, those of ``energy`` among them; empty if
+            nothing speaks against it.
     """
 
     energy: Estimate
@@ -230,6 +263,7 @@ class Measurement:
     samples: Tensor
     energies: Tensor
     acceptance: float
+    doubts: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"{self.energy!r}, V-score {self.v_score:.1e}, acceptance {self.acceptance:.2f}"
@@ -246,7 +280,7 @@ def measure(
     warm_up: int = 50,
     configurations: Tensor | None = None,
 ) -> Measurement:
-    """Sample a state and estimate its energy.
+    """Sample a state and estimate its energy; warns of what :attr:`Measurement.doubts` names.
 
     Args:
         state: a :class:`LogState`.
@@ -275,6 +309,8 @@ def measure(
         )
     energies = seen.observed
     assert energies is not None
-    energy = estimate(energies)
-    score = hamiltonian.size * energy.variance / energy.mean**2
-    return Measurement(energy, score, seen.samples, energies, seen.acceptance)
+    energy = Estimate.of(energies)
+    score = hamiltonian.size * energy.variance / energy.mean**2 if energy.variance else 0.0
+    own = _doubts(hamiltonian, energy.mean, seen.acceptance, samples * hamiltonian.size)
+    warn_of(doubts := (*own, *energy.doubts), "measure")
+    return Measurement(energy, score, seen.samples, energies, seen.acceptance, doubts)

@@ -51,18 +51,13 @@ def test_autocorrelation_time_of_a_single_long_chain(phi):
 @pytest.mark.parametrize("phi", [-0.5, 0.0, 0.7])
 @pytest.mark.parametrize(("samples", "chains", "batches"), [(20, 40, 40), (640, 1, 32), (200, 10, 40)])
 def test_pull_has_the_variance_of_student_s_distribution(phi, samples, chains, batches):
-    """(mean - truth) / error over many repetitions: the error is what it says, correlations included.
-
-    Pieces of one chain touch, so that their means are a little correlated.
-    """
+    """(mean - truth) / error over many repetitions: the error is what it says, correlations included."""
     repetitions, freedom = 1000, batches - 1
     values = autoregressive(phi, samples, repetitions, chains, seed=2)
-    pulls = [(e := estimate(values[:, r])).mean / e.error for r in range(repetitions)]
+    pulls = [(e := Estimate.of(values[:, r])).mean / e.error for r in range(repetitions)]
     variance = freedom / (freedom - 2)
     width = math.sqrt((3 * freedom**2 / ((freedom - 2) * (freedom - 4)) - variance**2) / repetitions)
-    pieces, length = batches // chains, samples * chains // batches
-    touching = phi / (1 - phi) ** 2 / length / tau_of_batches(phi, length) * (pieces - 1) / pieces
-    assert np.mean(np.square(pulls)) == pytest.approx(variance * (1 + 2 * touching), abs=5 * width)
+    assert np.mean(np.square(pulls)) == pytest.approx(variance, abs=5 * width)
 
 
 def test_error_of_independent_chains_is_that_of_their_means():
@@ -75,19 +70,60 @@ def test_error_of_independent_chains_is_that_of_their_means():
     assert found.tau == pytest.approx(50 * means.var(ddof=1) / found.variance, rel=1e-12)
 
 
-def test_single_chain_is_cut_into_batches():
-    values = autoregressive(0.5, 32 * 20 + 5)
-    found = estimate(values)
-    means = values[: 32 * 20].view(32, 20).mean(1).numpy()
-    assert found.error == pytest.approx(means.std(ddof=1) / math.sqrt(32), rel=1e-12)
+@pytest.mark.parametrize(("shape", "pieces"), [((32 * 200 + 5,), 32), ((128, 10), 4)])
+def test_few_chains_are_cut_into_pieces(shape, pieces):
+    """Of long pieces the scatter of their means is all that counts."""
+    values = drawn(*shape)
+    found, length = estimate(values), shape[0] // pieces
+    means = values[: length * pieces].view(pieces, length, -1).mean(1).numpy()
+    assert found.error == pytest.approx(means.std(ddof=1) / math.sqrt(means.size), rel=0.05)
     assert found.mean == pytest.approx(values.mean().item(), abs=1e-14)  # what is left over counts here
-    assert found == estimate(values[:, None])
+    assert values.ndim == 2 or found == estimate(values[:, None])
 
 
-def test_few_chains_are_cut_each():
-    values = drawn(31, 10)  # four pieces of seven values from each chain
-    means = torch.stack([values[7 * i : 7 * i + 7].mean(0) for i in range(4)]).flatten().numpy()
-    assert estimate(values).error == pytest.approx(means.std(ddof=1) / math.sqrt(40), rel=1e-12)
+@pytest.mark.parametrize(
+    ("tau", "samples", "chains", "wide", "doubtful"),
+    [(19, 64, 1, 1.75, 0.9), (200, 1000, 1, 1.5, 0.9), (50, 1000, 1, 1.3, 0.2), (40, 200, 10, 1.2, 0.9)],
+)
+def test_errors_of_slow_chains_are_honest(tau, samples, chains, wide, doubtful):
+    """Some chains of a few tau: 1 would be perfect, and 8 batches and Student's tails make some more.
+
+    Batch means alone have 3.3, 3.2, 1.6 and 1.4; nearly all of the short ones are called doubtful.
+    """
+    values = autoregressive((tau - 1) / (tau + 1), samples, 400, chains)
+    found = [Estimate.of(values[:, r]) for r in range(400)]
+    assert np.sqrt(np.mean([(e.mean / e.error) ** 2 for e in found])) < wide
+    assert np.mean([bool(e.doubts) for e in found]) > doubtful
+
+
+@pytest.mark.parametrize(
+    ("tau", "samples", "chains"), [(1, 100, 8), (3, 1000, 1), (5, 50, 200), (20, 50, 500)]
+)
+def test_good_chains_are_not_doubted(tau, samples, chains):
+    """Hundreds of chains from equilibrium may be short: their means are independent all the same."""
+    for seed in range(10):
+        values = autoregressive((tau - 1) / (tau + 1), samples, chains, seed=seed)
+        assert Estimate.of(values).doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (autoregressive(0.95, 100), "estimate: 100 values a chain are few for an autocorrelation time of "),
+        (drawn(200, 4) + 2 * torch.arange(4), "R-hat is .*, chains do not agree; look longer, or start"),
+        (torch.arange(40.0).repeat(10, 1), "R-hat is inf"),
+        (torch.arange(64.0), "autocorrelation time of inf"),
+        (drawn(50, 500) + torch.linspace(0, 0.3, 50)[:, None], "the chains drift; warm up longer"),
+    ],
+)
+def test_doubts_are_warned_of(values, message):
+    with pytest.warns(RuntimeWarning, match=message):
+        found = estimate(values)
+    assert len(found.doubts) >= 1
+
+
+def test_error_that_the_values_do_not_tell_is_infinite():
+    assert Estimate.of(torch.arange(64.0)).error == math.inf
 
 
 @pytest.mark.parametrize("shape", [(64,), (2, 32), (3, 31), (22, 3), (1, 64), (64, 1), (4, 16), (5, 13)])
@@ -128,10 +164,15 @@ def test_other_real_numbers_are_taken_as_double_ones(dtype):
     assert estimate(values) == estimate(values.double())
 
 
-def test_equal_values_have_no_error():
-    found = estimate(torch.full((10, 40), -2.0))
-    assert (found.mean, found.error, found.variance, found.tau) == (-2.0, 0.0, 0.0, 1.0)
-    assert repr(found).startswith("-2.000000 ± 0.000000")
+@pytest.mark.parametrize("value", [-2.0, 0.1, 0.0])
+def test_equal_values_have_no_error(value):
+    """But for rounding, which has no autocorrelation time and no R-hat either."""
+    values = torch.full((10, 40), value, dtype=torch.float64) * (1 + 1e-15 * drawn(10, 40))
+    found = estimate(values)
+    assert (found.error, found.variance, found.tau, found.doubts) == (0.0, 0.0, 1.0, ())
+    assert found.mean == pytest.approx(value, rel=1e-14)
+    assert math.isnan(found.r_hat)
+    assert repr(found).startswith(f"{value:.6f} ± 0.000000")
 
 
 # R-hat
@@ -144,13 +185,13 @@ def test_r_hat_of_chains_that_agree_is_near_one():
 @pytest.mark.parametrize("chains", [2, 8, 100])
 def test_r_hat_of_chains_that_disagree_is_large(chains):
     apart = 3.0 * torch.arange(chains) % 6  # half of them at 0, half at 3
-    assert estimate(drawn(200, chains) + apart).r_hat > 1.5
+    assert Estimate.of(drawn(200, chains) + apart).r_hat > 1.5
 
 
 @pytest.mark.parametrize("chains", [1, 8])
 def test_r_hat_sees_a_drift_that_all_chains_share(chains):
     drift = torch.linspace(0, 6, 400, dtype=torch.float64)[:, None]
-    assert estimate(drawn(400, chains) + drift).r_hat > 1.3
+    assert Estimate.of(drawn(400, chains) + drift).r_hat > 1.3
 
 
 def test_r_hat_is_its_formula():
@@ -158,19 +199,19 @@ def test_r_hat_is_its_formula():
     halves = np.concatenate([values[:15], values[16:]], axis=1)
     within, between = halves.var(0, ddof=1).mean(), 15 * halves.mean(0).var(ddof=1)
     expected = math.sqrt((14 / 15 * within + between / 15) / within)
-    assert estimate(torch.from_numpy(values)).r_hat == pytest.approx(expected, rel=1e-12)
+    assert Estimate.of(torch.from_numpy(values)).r_hat == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3])
 def test_r_hat_of_too_few_samples_is_not_defined(samples):
-    assert math.isnan(estimate(drawn(samples, 100)).r_hat)
-    assert "R-hat nan" in repr(estimate(drawn(samples, 100)))
+    assert math.isnan(Estimate.of(drawn(samples, 100)).r_hat)
+    assert "R-hat nan" in repr(Estimate.of(drawn(samples, 100)))
 
 
 def test_r_hat_of_chains_that_are_stuck():
     """In one place it is not defined; in different places nothing is further from agreement."""
-    assert math.isnan(estimate(torch.ones(10, 40)).r_hat)
-    assert estimate(torch.arange(40.0).repeat(10, 1)).r_hat == math.inf
+    assert math.isnan(Estimate.of(torch.ones(10, 40)).r_hat)
+    assert Estimate.of(torch.arange(40.0).repeat(10, 1)).r_hat == math.inf
 
 
 # The line that is printed

@@ -15,6 +15,7 @@ from nnbook.networks import assign, flatten
 from nnbook.spins.hamiltonians import chain, heisenberg, ising, square
 from nnbook.spins.states import Amplitude, Jastrow, LogState, MeanField, RestrictedBoltzmannMachine
 from nnbook.train.first_order import fit as fit_all
+from nnbook.train.reconfiguration import natural_step
 from nnbook.train.sampled import measure, optimise
 
 ISING, HEISENBERG = ising(chain(6), field=1.0), heisenberg(chain(6))
@@ -97,7 +98,7 @@ class Steps:
 class Well:
     """(p^2 + x^2) / 2 with configurations (chains, 1): a system without any lattice."""
 
-    label, size, lowest = "harmonic well", 1, 0.5
+    label, size, bounds = "harmonic well", 1, (0.5, math.inf)
 
     def start(self, chains, *, generator, device=None):
         return torch.randn(chains, 1, generator=generator, dtype=torch.float64).to(device)
@@ -252,7 +253,59 @@ def test_trust_bounds_the_angle_of_a_step():
     assert angles[0] / angles[1] == pytest.approx(2, rel=0.05)
 
 
+class ModulusAndPhase(LogState):
+    """Real parameters, a complex logarithm."""
+
+    def __init__(self, sites):
+        super().__init__()
+        self.log_modulus, self.phase = (
+            torch.nn.Parameter(0.1 * torch.randn(sites, generator=dice(seed), dtype=torch.float64))
+            for seed in (1, 2)
+        )
+
+    def forward(self, spins):
+        return torch.complex(spins @ self.log_modulus, spins @ self.phase)
+
+
+def test_real_parameters_of_modulus_and_phase_follow_the_gradient():
+    """2 Re <O* E_loc> - 2 Re <O*><E_loc> is the gradient; a product state of signs ends at its minimum."""
+    h, state = MODELS["not rotated"], ModulusAndPhase(6)
+    p, e, o = on_all(state, h)
+    gradient = torch.cat(torch.autograd.grad(rayleigh(state, h), list(state.parameters())))
+    force = ((o - p.to(o.dtype) @ o).conj() * (p * (e - (p * e).sum()))[:, None]).sum(0).real
+    torch.testing.assert_close(2 * force, gradient, rtol=1e-10, atol=1e-12)
+    many = o[torch.multinomial(p, 500, replacement=True, generator=dice())]
+    seen = torch.complex(*torch.randn(2, 500, generator=dice(), dtype=torch.float64))
+    steps = [natural_step(many, seen, form=form, real=True)[0] for form in ("parameters", "samples")]
+    torch.testing.assert_close(*steps)
+    assert not steps[0].is_complex()
+    optimise(state, h, generator=dice(), steps=100)
+    assert rayleigh(state, h) < -8.5  # -8.4: equal moduli, the phases of neighbours pi apart
+
+
 # What goes wrong
+
+
+def test_chains_of_a_state_that_nearly_vanishes_are_doubted():
+    """A positive machine where signs alternate: rare configurations have energies of 1e13."""
+    h = heisenberg(chain(8), marshall=False)
+    state = RestrictedBoltzmannMachine(8, 8, scale=0.2, generator=dice())
+    how = {"generator": dice()}
+    with pytest.warns(RuntimeWarning, match="optimise: the acceptance is .* start elsewhere or use a smooth"):
+        fit = optimise(state, h, steps=400, **how)
+    with pytest.warns(RuntimeWarning, match="measure: no energy of Heisenberg.*from -24 to 24"):
+        found = measure(state, h, configurations=fit.configurations, **how)
+    assert fit.doubts
+    assert set(found.energy.doubts) < set(found.doubts)
+
+
+@pytest.mark.filterwarnings("error")
+def test_good_chains_are_not_doubted():
+    for h in (ising(chain(12), field=0.3), heisenberg(chain(10))):
+        state = symmetric(h)
+        fit = optimise(state, h, generator=dice(), steps=60)
+        found = measure(state, h, generator=dice(), samples=40, configurations=fit.configurations)
+        assert fit.doubts == found.doubts == ()
 
 
 class Poisoned(MeanField):
