@@ -8,17 +8,23 @@ chooses another device (``cuda``, ``mps``, ``cpu``) and ``NNBOOK_BUDGET`` the si
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast
 
 import torch
+from cloudpickle import dumps, loads
 from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
+from joblib.parallel import get_active_backend
+
+from nnbook.arrays import check_counts
 
 Budget = Literal["quick", "full"]
 T = TypeVar("T")
@@ -35,13 +41,21 @@ class Run:
         seed: the seed of ``generator``.
         budget: ``"quick"`` or ``"full"``.
         generator: the random numbers of this run, on the CPU, so that each device draws the same.
+        streams: gives the seeds of the tasks of :meth:`map`.
     """
 
     device: torch.device
     dtype: torch.dtype
     seed: int
     budget: Budget
-    generator: torch.Generator
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    streams: torch.Generator = field(default_factory=torch.Generator)
+
+    def begin(self, seed: int) -> None:
+        """Let all random numbers begin anew: those of this run, and PyTorch's own, which are others."""
+        self.generator.manual_seed(seed % 2**64)
+        self.streams.manual_seed(seed % 2**64)
+        torch.manual_seed(~seed % 2**64)
 
     def pick(self, *, quick: T, full: T) -> T:
         """Return the value that belongs to the budget of this run.
@@ -54,14 +68,23 @@ class Run:
     def map(self, function: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
         """Apply a function to independent items, in parallel processes with one thread each.
 
-        Goes through joblib, so ``joblib.parallel_config(backend="dask")`` sends the items to a cluster.
+        Each task works on copies, and its random numbers are a stream of its own that follows from the seed,
+        the number of earlier calls and the place of the item: ``run.generator`` and PyTorch's own generator
+        give the same numbers in any number of processes.
+
+        Goes through joblib, so ``joblib.parallel_config(backend="dask")`` sends the items to a cluster and
+        ``joblib.parallel_config(n_jobs=1)`` keeps them here. The processes wait five minutes for the next
+        call, and end with the one that started them.
 
         >>> start(seed=1, quiet=True).map(abs, [-1, 2])
         [1, 2]
         """
-        results: list[T] = Parallel(n_jobs=-1)(delayed(_alone)(function, item) for item in items)
-        # loky retires workers that grew, and a call that comes in that moment can wait for ever: start afresh
-        get_reusable_executor().shutdown(wait=True)
+        tasks = [dumps((self, function, item)) for item in items]
+        seeds = torch.randint(2**62, (len(tasks),), generator=self.streams, device="cpu").tolist()
+        wanted = get_active_backend()[1]  # None where nobody has said how many
+        processes = -1 if wanted is None else wanted
+        work = Parallel(n_jobs=processes, initializer=_be_worker, initargs=(os.getpid(),))
+        results: list[T] = work(delayed(_alone)(*task) for task in zip(seeds, tasks, strict=True))
         return results
 
     def __repr__(self) -> str:
@@ -86,7 +109,8 @@ def start(
     fetching it from the system again would cost up to three times the arithmetic.
 
     Args:
-        seed: any integer; the same seed on the same machine gives the same numbers.
+        seed: any integer; the same seed on the same machine gives the same numbers, those that PyTorch's
+            own generator gives to functions without a ``generator`` included.
         device: a PyTorch device name; default ``NNBOOK_DEVICE``, else CUDA if present, else the CPU.
         budget: ``"quick"`` or ``"full"``; default ``NNBOOK_BUDGET``, else ``"quick"``.
         dtype: default float64 (float32 on ``mps``).
@@ -94,21 +118,22 @@ def start(
         quiet: do not print the line.
 
     Raises:
-        ValueError: unknown device or budget, a device that this machine lacks, ``threads`` < 1.
+        ValueError: unknown device or budget, a device that this machine lacks, ``threads`` below 1, a seed
+            that is no whole number.
 
     >>> run = start(seed=1, device="cpu", budget="quick")
     nnbook on cpu, float64, seed 1, budget quick
     """
-    if threads < 1:
-        raise ValueError(f"threads: got {threads}, expected a positive number; 1 is right for small networks")
+    check_counts(threads=threads)
+    check_counts(seed=seed, least=None)
     where = _device(device)
     run = Run(
         device=where,
         dtype=dtype or (torch.float32 if where.type == "mps" else torch.float64),
-        seed=seed,
+        seed=int(seed),
         budget=_budget(budget),
-        generator=torch.Generator().manual_seed(seed),
     )
+    run.begin(run.seed)
     _quick_arithmetic(threads)
     if not quiet:
         print(run)
@@ -157,13 +182,33 @@ def _glibc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
-def _alone(function: Callable[[Item], T], item: Item) -> T:
+def _alone(seed: int, task: bytes) -> Any:
+    """Do a task on its own copies, with its own random numbers."""
+    threads = torch.get_num_threads()
     _quick_arithmetic(threads=1)
     try:
-        return function(item)
+        with torch.random.fork_rng(devices=[]):
+            run, function, item = loads(task)
+            run.begin(seed)
+            return function(item)
     finally:
-        if libc := _glibc():
-            libc.malloc_trim(0)  # between two items, or loky takes what is kept for a leak
+        torch.set_num_threads(threads)
+        if gc.get_freeze_count():  # a worker: between two items, or loky takes what is kept for a leak
+            gc.collect()
+            if libc := _glibc():
+                libc.malloc_trim(0)
+
+
+def _be_worker(parent: int) -> None:
+    """Let this process end soon after its parent, however that ends (on Windows it is not told)."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    gc.freeze()  # what has been imported stays: a collection need not look at it
 
 
 def _device(device: str | torch.device | None) -> torch.device:

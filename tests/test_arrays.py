@@ -77,6 +77,7 @@ def test_values_of_the_right_shape_pass(kind):
     check_values("x", kind([[1.0, 2.0]]), ("batch", 2))
     check_values("x", kind([[1, 2]]), ("...", 2))
     check_values("x", kind([1j, 2]), ("...", 2), real=False)
+    check_values("x", np.arange(4.0)[::-2], (2,))
 
 
 @pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray])

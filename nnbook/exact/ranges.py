@@ -52,19 +52,20 @@ def positive(name: str, value: object, *, most: float = math.inf, remedy: str = 
     return number
 
 
-def check_counts(*, least: int = 1, **counts: object) -> None:
+def check_counts(*, least: int | None = 1, **counts: object) -> None:
     """Check arguments that count something.
 
     Raises:
-        ValueError: one that is no whole number, or below the least.
+        ValueError: one that is no whole number, or below the least, if there is one.
 
     >>> check_counts(steps=3, chains=0)
     Traceback (most recent call last):
     ValueError: chains: got 0, expected a whole number, at least 1
     """
     for name, count in counts.items():
-        if not (isinstance(count, Integral) and int(count) >= least):
-            raise ValueError(f"{name}: got {count!r}, expected a whole number, at least {least}")
+        if not (isinstance(count, Integral) and (least is None or int(count) >= least)):
+            bound = "" if least is None else f", at least {least}"
+            raise ValueError(f"{name}: got {count!r}, expected a whole number{bound}")
 
 
 def _real(name: str, value: object) -> float:
