@@ -1,0 +1,346 @@
+r"""Closed chains by their transfer matrices: partition functions, independent samples, spectra.
+
+A ring of sites :math:`x_0 \dots x_{N-1}`, closed by :math:`x_N = x_0`, with the weight
+:math:`\prod_k T_k(x_k, x_{k+1})` has
+
+.. math:: Z = \operatorname{tr} T_0 \cdots T_{N-1}, \qquad
+          p(x_{k+1} \mid x_0 \dots x_k) \propto
+          T_k(x_k, x_{k+1})\, \bigl[T_{k+1} \cdots T_{N-1}\bigr](x_{k+1}, x_0),
+
+so that it can be drawn site by site, each ring independent of all others. The sites of a ring are the rows of
+a two-dimensional Ising lattice, or the times of a particle in imaginary time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnbook.exact.enumerate import configurations
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+class Ring:
+    """A closed chain of sites with finitely many states each.
+
+    Args:
+        matrices: the weights :math:`T_k`, one a site, ``(states of k, states of k + 1)``; no element below
+            zero.
+
+    Raises:
+        ValueError: matrices that do not close, or a negative or infinite weight.
+
+    >>> round(math.exp(Ring([np.array([[2.0, 1.0], [1.0, 2.0]])] * 3).log_z), 9)  # 3^3 + 1^3
+    28.0
+    """
+
+    def __init__(self, matrices: Sequence[Array]) -> None:
+        sizes = [matrix.shape for matrix in matrices]
+        if not sizes or any(a[-1] != b[0] for a, b in itertools.pairwise([*sizes, sizes[0]])):
+            raise ValueError(f"matrices: got shapes {sizes}, expected as many columns as the next has rows")
+        if not all(np.isfinite(matrix).all() and (matrix >= 0).all() for matrix in matrices):
+            raise ValueError("matrices: got a weight below zero or not finite, expected none")
+        self.matrices = list(matrices)
+        self._rest, scale = [matrices[-1]], 0.0
+        for matrix in self.matrices[-2::-1]:
+            product = matrix @ self._rest[0]
+            largest = product.max()
+            scale += math.log(largest)
+            self._rest.insert(0, product / largest)
+        self._log_scale = scale
+
+    @property
+    def log_z(self) -> float:
+        """ln Z."""
+        return self._log_scale + math.log(np.trace(self._rest[0]))
+
+    def marginal(self) -> Array:
+        """The probabilities of the states of site 0."""
+        weights = np.diag(self._rest[0])
+        marginal: Array = weights / weights.sum()
+        return marginal
+
+    def sample(self, n: int, rng: np.random.Generator) -> Indices:
+        """Independent rings, the states of their sites ``(n, sites)``.
+
+        Rings that begin in the same state are drawn together, so many at once cost least.
+        """
+        counts = rng.multinomial(n, self.marginal())
+        rings = np.empty((n, len(self.matrices)), dtype=np.int64)
+        rings[:, 0] = np.repeat(np.arange(len(counts)), counts)
+        for first in np.flatnonzero(counts):
+            block = rings[counts[:first].sum() :][: counts[first]]
+            for k, (matrix, rest) in enumerate(zip(self.matrices, self._rest[1:], strict=False)):
+                block[:, k + 1] = _next(matrix, rest[:, first], block[:, k], rng)
+        return rng.permutation(rings)
+
+
+def _next(matrix: Array, rest: Array, here: Indices, rng: np.random.Generator) -> Indices:
+    """Draw states by the weights ``matrix[here] * rest``: one search in the heights of all rows in use."""
+    rows, row = np.unique(here, return_inverse=True)
+    heights = np.cumsum(matrix[rows] * rest, axis=1)
+    heights = heights / heights[:, -1:] + np.arange(len(rows))[:, None]
+    found = np.searchsorted(heights.ravel(), row + rng.random(len(here)), side="right")
+    return np.asarray((found - row * len(rest)).clip(max=len(rest) - 1))
+
+
+#: The row matrix of the Ising model has 2 to the number of columns rows; at most for so many columns.
+WIDEST = 12
+
+
+@dataclass(frozen=True)
+class IsingRows:
+    r"""The periodic Ising lattice row by row, :math:`E(s) = -\sum_{\langle ij\rangle} s_i s_j`.
+
+    Attributes:
+        beta: inverse temperature.
+        length: number of rows, at least 2.
+        columns: sites a row, 2 to 12; as many as there are rows if absent.
+
+    Raises:
+        ValueError: a temperature that is not finite, a side out of range.
+    """
+
+    beta: float
+    length: int
+    columns: int | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.beta):
+            raise ValueError(f"beta: got {self.beta}, expected a finite inverse temperature")
+        if self.length < 2 or not 2 <= self.width <= WIDEST:
+            raise ValueError(
+                f"length: got {self.length} rows of {self.width} sites, expected at least 2 rows of 2 to "
+                f"{WIDEST}; longer rows need a Markov chain"
+            )
+
+    @property
+    def width(self) -> int:
+        """Sites a row."""
+        return self.length if self.columns is None else self.columns
+
+    @cached_property
+    def rows(self) -> Array:
+        """All rows of spins ``(2^width, width)``, in the order of the book."""
+        return configurations(self.width)
+
+    @cached_property
+    def matrix(self) -> Array:
+        """The weight of two neighbouring rows, half of their own bonds with each; symmetric."""
+        own = (self.rows * np.roll(self.rows, 1, axis=1)).sum(1) / 2
+        matrix: Array = np.exp(self.beta * (self.rows @ self.rows.T + own[:, None] + own))
+        return matrix
+
+    @cached_property
+    def ring(self) -> Ring:
+        """The closed chain of rows."""
+        return Ring([self.matrix] * self.length)
+
+    @property
+    def log_z(self) -> float:
+        """ln Z of the whole lattice."""
+        return self.ring.log_z
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Independent configurations of ±1, ``(n, length * width)``, row after row."""
+        return self.rows[self.ring.sample(n, rng)].reshape(n, -1)
+
+    def correlation(self, distance: int) -> float:
+        r""":math:`\langle s_i s_j\rangle` of two sites of a column, so many rows apart."""
+        matrix = self.matrix / self.matrix.max()
+        spin, steps = self.rows[:, 0], distance % self.length
+        near, far = (np.linalg.matrix_power(matrix, k) for k in (steps, self.length - steps))
+        return float(((spin[:, None] * near * spin) * far.T).sum() / (near * far.T).sum())
+
+    def magnetisation(self) -> tuple[Array, Array]:
+        r"""The values of :math:`M = \sum_i s_i` and their probabilities, ``(sites + 1,)`` each.
+
+        The first row is one of each class of shifted rows, the next ones are summed with M beside them.
+        """
+        sites = self.length * self.width
+        matrix, up = self.matrix / self.matrix.max(), ((self.rows + 1).sum(1) / 2).astype(int)
+        first, counts = _shifted_rows(self.rows)
+        weight = np.zeros((len(first), len(self.rows), sites + 1))  # first row, this row, spins up so far
+        weight[np.arange(len(first)), first, up[first]] = 1.0
+        for _ in range(self.length - 1):
+            weight = np.einsum("frm,rq->fqm", weight, matrix, optimize=True)
+            for number in range(self.width + 1):
+                weight[:, up == number] = np.roll(weight[:, up == number], number, axis=2)
+        closed: Array = np.einsum("f,frm,fr->m", counts, weight, matrix[first])
+        probabilities: Array = closed / closed.sum()
+        values: Array = np.arange(-sites, sites + 1, 2, dtype=np.float64)
+        return values, probabilities
+
+
+def _shifted_rows(rows: Array) -> tuple[Indices, Indices]:
+    """One of each class of rows that are shifts of each other, and how many the class has."""
+    place = 1 << np.arange(rows.shape[1])[::-1]
+    shifts = np.stack([np.roll(rows < 0, k, axis=1) @ place for k in range(rows.shape[1])])
+    first, counts = np.unique(shifts.min(0), return_counts=True)
+    return first, counts
+
+
+@dataclass(frozen=True)
+class ImaginaryTime:
+    r"""A particle on a closed path :math:`x_0 \dots x_{N-1}` of imaginary time, on a lattice of times.
+
+    .. math:: S[x] = \sum_i \Bigl[ \frac{(x_{i+1} - x_i)^2}{2a} + a V(x_i) \Bigr], \qquad
+              Z = \int \prod_i \frac{dx_i}{\sqrt{2\pi a}}\, e^{-S[x]}, \qquad a = \beta / N .
+
+    Integrals over x are sums over equidistant points, which for analytic functions that vanish at both ends
+    converge exponentially, **wherever the points are**: paths are drawn on points that are shifted at random,
+    for each time anew, so that their density is the exact one.
+
+    Attributes:
+        potential: V, finite on the points.
+        beta: length of the path.
+        times: N, at least 2.
+        reach: points lie in (-reach, reach), outside of which the particle must not be.
+        points: how many.
+
+    Raises:
+        ValueError: fewer than 2 times or 8 points, a length or a reach that is not above zero, points too
+            coarse for the steps of the path, or a particle that reaches the end of the points.
+    """
+
+    potential: Callable[[Array], Array]
+    beta: float
+    times: int
+    reach: float = 4.0
+    points: int = 80
+
+    def __post_init__(self) -> None:
+        sizes = {"beta": self.beta, "reach": self.reach}
+        if wrong := [f"{name}: got {size}" for name, size in sizes.items() if not 0 < size < math.inf]:
+            raise ValueError(f"{wrong[0]}, expected a finite number above zero")
+        if self.times < 2 or self.points < 8:
+            raise ValueError(f"times: got {self.times} with {self.points} points, expected 2 and 8 or more")
+        enough = math.ceil(2 * self.reach / (0.7 * math.sqrt(self.a)))
+        if self.points < enough:
+            raise ValueError(
+                f"points: got {self.points}, {self.h:.3g} apart, for steps of {math.sqrt(self.a):.3g} in a "
+                f"time a = beta / times; expected {enough} or more"
+            )
+        if (edge := self.density[[0, -1]].max()) > 1e-10 * self.density.max():
+            raise ValueError(f"reach: got {self.reach}, where the density is {edge:.1g}; expected more")
+
+    @property
+    def a(self) -> float:
+        """The distance of two times."""
+        return self.beta / self.times
+
+    @property
+    def h(self) -> float:
+        """The distance of two points."""
+        return 2 * self.reach / self.points
+
+    @property
+    def x(self) -> Array:
+        """The points, cell centres."""
+        middle: Array = np.arange(self.points, dtype=np.float64) + 0.5
+        return self.h * middle - self.reach
+
+    def _matrix(self, here: Array, there: Array) -> Array:
+        hop = (here[:, None] - there) ** 2 / (2 * self.a)
+        well = self.a / 2 * (self.potential(here)[:, None] + self.potential(there))
+        matrix: Array = self.h / math.sqrt(2 * math.pi * self.a) * np.exp(-hop - well)
+        return matrix
+
+    @cached_property
+    def _eigen(self) -> tuple[Array, Array]:
+        values, states = np.linalg.eigh(self._matrix(self.x, self.x))
+        keep = values > 1e-14 * values[-1]
+        return np.asarray(values[keep][::-1]), np.asarray(states[:, keep][:, ::-1])
+
+    @cached_property
+    def _weights(self) -> Array:
+        """The probabilities of the levels."""
+        values = self._eigen[0]
+        powers: Array = (values / values[0]) ** self.times
+        return np.asarray(powers / powers.sum())
+
+    @property
+    def log_z(self) -> float:
+        """ln Z."""
+        values = self._eigen[0]
+        return float(self.times * math.log(values[0]) + np.log(((values / values[0]) ** self.times).sum()))
+
+    def levels(self, count: int) -> Array:
+        r"""The lowest energies :math:`-\ln\lambda_n / a`; those of the continuum up to order :math:`a^2`."""
+        levels: Array = -np.log(self._eigen[0][:count]) / self.a
+        return levels
+
+    @cached_property
+    def density(self) -> Array:
+        """The probability density of x at the points."""
+        density: Array = self._eigen[1] ** 2 @ self._weights / self.h
+        return density
+
+    def mean(self, function: Callable[[Array], Array]) -> float:
+        """The mean of a function of one x."""
+        return float(self.h * self.density @ function(self.x))
+
+    def correlation(self, function: Callable[[Array], Array], distance: int) -> float:
+        r""":math:`\langle f(x_i) f(x_{i+r})\rangle`."""
+        values, states = self._eigen
+        elements = states.T @ (function(self.x)[:, None] * states)
+        near, far = ((values / values[0]) ** k for k in (distance, self.times - distance))
+        return float((near[:, None] * elements**2 * far).sum() / (near * far).sum())
+
+    @property
+    def mean_action(self) -> float:
+        r""":math:`\langle S\rangle`, from one step of the path and one potential, times N."""
+        values, states = self._eigen
+        hop = self._matrix(self.x, self.x) * (self.x[:, None] - self.x) ** 2 / (2 * self.a)
+        elements = (states * (states.T @ hop).T).sum(0) / values
+        return self.times * (float(elements @ self._weights) + self.a * self.mean(self.potential))
+
+    @property
+    def entropy(self) -> float:
+        r"""Of the density of whole paths, in nats: no model has a smaller mean of -ln p on its samples."""
+        return self.mean_action + self.log_z + self.times / 2 * math.log(2 * math.pi * self.a)
+
+    def sample(self, n: int, rng: np.random.Generator, *, block: int = 2048) -> Array:
+        """Independent paths, ``(n, times)``.
+
+        Args:
+            n: how many.
+            rng: source of the random numbers.
+            block: so many paths share the shifts of their points.
+        """
+        blocks = [self._block(min(block, n - done), rng) for done in range(0, n, block)]
+        return np.concatenate(blocks) if blocks else np.empty((0, self.times))
+
+    def _block(self, n: int, rng: np.random.Generator) -> Array:
+        grids = self.x + self.h * (rng.random((self.times, 1)) - 0.5)
+        steps = zip(grids, np.roll(grids, -1, axis=0), strict=True)
+        states = Ring([self._matrix(here, there) for here, there in steps]).sample(n, rng)
+        return np.take_along_axis(grids, states.T, axis=1).T
+
+
+def double_well(x: Array) -> Array:
+    r"""The potential of the talk, :math:`(x^2 - 1.4^2)^2`, that is :math:`\lambda = 4`, :math:`\mu = 2.8`."""
+    well: Array = (x * x - 1.96) ** 2
+    return well
+
+
+def instanton(strength: float = 4.0, minimum: float = 1.4) -> tuple[float, float]:
+    r"""Action of a kink in :math:`\frac\lambda4 (x^2 - \eta^2)^2`, and the splitting of a dilute gas of them.
+
+    .. math:: S_0 = \int_{-\eta}^{\eta} \sqrt{2V}\, dx = \frac{4\eta^3}{3}\sqrt{\lambda/2}, \qquad
+              \Delta = 2\omega \sqrt{6 S_0 / \pi}\; e^{-S_0}, \qquad \omega^2 = 2\lambda\eta^2 .
+
+    >>> [round(number, 5) for number in instanton()]
+    [5.17414, 0.14094]
+    """
+    action = 4 * minimum**3 / 3 * math.sqrt(strength / 2)
+    omega = math.sqrt(2 * strength) * minimum
+    return action, 2 * omega * math.sqrt(6 * action / math.pi) * math.exp(-action)

@@ -1,0 +1,200 @@
+"""Transfer matrices: enumeration, the torus, oscillators on a lattice of times, published levels."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from nnbook.exact.enumerate import configurations
+from nnbook.exact.ising2d import BETA_C, torus
+from nnbook.exact.transfer import ImaginaryTime, IsingRows, Ring, double_well, instanton
+
+
+def is_drawn_from(numbers, probabilities):
+    """Whether counts are as probable as they should be; frequent values one by one, rare ones together."""
+    counts = np.bincount(numbers, minlength=len(probabilities))
+    expected = len(numbers) * probabilities
+    often = expected > 20
+    seen, wanted = (np.append(c[often], c[~often].sum()) for c in (counts, expected))
+    return chi2.sf(((seen - wanted) ** 2 / np.maximum(wanted, 1e-9)).sum(), len(seen) - 1) > 1e-4
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+# Rings
+
+
+def test_ring_of_unequal_sites_is_the_sum_over_its_states(rng):
+    sizes = [3, 2, 4, 2]
+    matrices = [rng.random((a, b)) * 10**k for k, (a, b) in enumerate(itertools.pairwise([*sizes, 3]))]
+    matrices[1][0] = 0.0  # a state from which nothing follows
+    states = np.array(list(itertools.product(*map(range, sizes))))
+    weights = math.prod(m[s, t] for m, s, t in zip(matrices, states.T, np.roll(states.T, -1, 0), strict=True))
+    ring = Ring(matrices)
+    assert ring.log_z == pytest.approx(math.log(weights.sum()), rel=1e-13)
+    first = np.bincount(states[:, 0], weights) / weights.sum()
+    np.testing.assert_allclose(ring.marginal(), first, rtol=1e-13)
+    drawn = np.ravel_multi_index(tuple(ring.sample(50_000, rng).T), sizes)
+    assert is_drawn_from(drawn, weights / weights.sum())
+
+
+def test_samples_are_independent_of_their_neighbours_in_the_list(rng):
+    drawn = IsingRows(BETA_C, 4).sample(20_000, rng).mean(1)
+    assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 4 / math.sqrt(20_000)
+
+
+# Ising
+
+
+@pytest.mark.parametrize("beta", [0.3, BETA_C, 0.6])
+@pytest.mark.parametrize("shape", [(8, 8), (3, 5), (5, 3), (12, 4)], ids=str)
+def test_ising_rows_have_the_partition_function_and_energy_of_the_torus(beta, shape):
+    model, exact = IsingRows(beta, *shape), torus(beta, *shape)
+    sites = math.prod(shape)
+    assert model.log_z == pytest.approx(exact.log_z * sites, rel=1e-13)
+    turned = IsingRows(beta, *shape[::-1])
+    assert -(model.correlation(1) + turned.correlation(1)) == pytest.approx(exact.energy, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("beta", "order", "square"),
+    [(0.3, 0.5203580, 5.7223488), (BETA_C, 0.8438604, 12.1817425), (0.6, 0.9728675, 15.2463689)],
+)
+def test_magnetisation_has_the_enumerated_moments(beta, order, square):
+    m, p = IsingRows(beta, 4).magnetisation()
+    assert p.sum() == pytest.approx(1, abs=1e-13)
+    assert p @ np.abs(m) / 16 == pytest.approx(order, abs=1e-7)
+    assert p @ m**2 / 16 == pytest.approx(square, abs=1e-7)
+
+
+def test_magnetisation_of_rows_and_columns_and_of_a_free_lattice():
+    np.testing.assert_allclose(
+        IsingRows(0.4, 3, 4).magnetisation()[1], IsingRows(0.4, 4, 3).magnetisation()[1], atol=1e-14
+    )
+    binomial = np.array([math.comb(12, k) for k in range(13)]) / 2**12
+    np.testing.assert_allclose(IsingRows(0.0, 3, 4).magnetisation()[1], binomial, atol=1e-15)
+
+
+@pytest.mark.parametrize("beta", [0.3, 0.6, -0.2])
+def test_small_ising_lattices_are_drawn_from_all_configurations(beta, rng):
+    s = configurations(9).reshape(-1, 3, 3)
+    energy = -(s * np.roll(s, 1, 1) + s * np.roll(s, 1, 2)).sum((1, 2))
+    p = np.exp(-beta * energy)
+    drawn = IsingRows(beta, 3).sample(40_000, rng)
+    assert is_drawn_from((drawn < 0).astype(int) @ (1 << np.arange(9)[::-1]), p / p.sum())
+
+
+def test_large_ising_lattices_have_the_exact_energy_and_magnetisation(rng):
+    model, exact = IsingRows(BETA_C, 8), torus(BETA_C, 8)
+    s = model.sample(20_000, rng).reshape(-1, 8, 8)
+    energy = -(s * np.roll(s, 1, 1) + s * np.roll(s, 1, 2)).mean((1, 2))
+    sigma = math.sqrt(exact.specific_heat) / BETA_C / 8 / math.sqrt(len(s))
+    assert energy.mean() == pytest.approx(exact.energy, abs=4 * sigma)
+    m, p = model.magnetisation()
+    order = np.abs(s.sum((1, 2)))
+    assert order.mean() == pytest.approx(p @ np.abs(m), abs=4 * order.std() / math.sqrt(len(s)))
+
+
+# Imaginary time
+
+
+def oscillator(omega, beta, times):
+    return ImaginaryTime(lambda x: (omega * x) ** 2 / 2, beta, times, reach=8.0, points=160)
+
+
+@pytest.mark.parametrize(("omega", "beta", "times"), [(1.0, 5.0, 16), (2.0, 8.0, 32), (1.5, 3.0, 4)])
+def test_oscillator_on_a_lattice_of_times_is_analytic(omega, beta, times):
+    """S is a quadratic form with eigenvalues (2 - 2 cos k)/a + a omega^2."""
+    path, a = oscillator(omega, beta, times), beta / times
+    kappa = (2 - 2 * np.cos(2 * np.pi * np.arange(times) / times)) / a + a * omega**2
+    assert path.log_z == pytest.approx(-np.log(a * kappa).sum() / 2, abs=1e-11)
+    assert path.mean(np.square) == pytest.approx((1 / kappa).mean(), rel=1e-11)
+    assert path.mean_action == pytest.approx(times / 2, rel=1e-11)
+    waves = np.cos(2 * np.pi * np.arange(times) * 3 / times)
+    assert path.correlation(lambda x: x, 3) == pytest.approx((waves / kappa).mean(), rel=1e-10)
+    spacing = np.arccosh(1 + (a * omega) ** 2 / 2) / a
+    np.testing.assert_allclose(path.levels(4), spacing * (np.arange(4) + 0.5), atol=1e-11)
+
+
+def test_paths_of_an_oscillator_are_gaussian(rng):
+    path, a = oscillator(1.0, 5.0, 16), 5 / 16
+    kappa = (2 - 2 * np.cos(2 * np.pi * np.arange(9) / 16)) / a + a
+    x = path.sample(20_000, rng)
+    waves = np.abs(np.fft.rfft(x, axis=1)) ** 2 / 16 * kappa
+    assert np.abs(waves.mean(0) - 1).max() < 4.5 * math.sqrt(2 / len(x))  # each of mean 1, variance 1 or 2
+    inside = x[:, 0] / math.sqrt(path.mean(np.square))
+    assert np.mean(np.abs(inside) < 1) == pytest.approx(math.erf(math.sqrt(0.5)), abs=4 * 0.465 / 141)
+    assert np.mean(inside**4) == pytest.approx(3, abs=4 * math.sqrt(96 / len(x)))
+
+
+# N, beta, <S>/N, ln Z, entropy, <x^2>, gap; computed once with another program
+WELL = [
+    (64, 80, 0.77506, -97.27050, 18.2862, 1.79002, 0.12376),
+    (64, 40, 0.68919, -61.03692, 26.8434, 1.69202, 0.09525),
+    (64, 20, 0.60193, -33.61077, 26.5042, 1.63678, 0.10039),
+    (256, 40, 0.56216, -69.84957, 71.7053, 1.59058, 0.10562),
+    (400, 20, 0.51830, -35.24934, -59.500, 1.59368, 0.10788),
+]
+
+
+@pytest.mark.parametrize("row", WELL, ids=lambda row: f"{row[0]}-{row[1]}")
+def test_double_well_has_the_published_numbers(row):
+    times, beta, action, log_z, entropy, square, gap = row
+    path = ImaginaryTime(double_well, beta, times, points=160)
+    assert path.mean_action / times == pytest.approx(action, abs=6e-6)
+    assert path.log_z == pytest.approx(log_z, abs=6e-6)
+    assert path.entropy == pytest.approx(entropy, abs=6e-4)
+    assert path.mean(np.square) == pytest.approx(square, abs=6e-6)
+    assert np.diff(path.levels(2))[0] == pytest.approx(gap, abs=6e-6)
+
+
+def test_levels_of_the_continuum():
+    """The published levels of the double well, reached with order a^2."""
+    published = [1.77051603, 1.87868695, 4.29334428, 5.54851137]
+    fine, coarse = (ImaginaryTime(double_well, 1.0, n, points=400).levels(4) for n in (80, 40))
+    np.testing.assert_allclose((4 * fine - coarse) / 3, published, atol=2e-5)
+    np.testing.assert_allclose((coarse - published) / (fine - published), 4, atol=0.1)
+
+
+def test_a_kink_costs_the_action_of_the_instanton():
+    eta = np.linspace(-1.4, 1.4, 20_001)
+    action, splitting = instanton()
+    assert np.trapezoid(np.sqrt(2 * double_well(eta)), eta) == pytest.approx(action, rel=1e-7)
+    assert splitting == pytest.approx(0.14094, abs=1e-5)  # 30 % above the exact 0.10817
+
+
+def test_double_well_paths_have_the_exact_means_wherever_the_points_are(rng):
+    path = ImaginaryTime(double_well, 20.0, 64, points=60)
+    assert path.log_z == pytest.approx(ImaginaryTime(double_well, 20.0, 64, points=75).log_z, abs=1e-10)
+    x = path.sample(8000, rng)
+    step = np.diff(x, axis=1, append=x[:, :1])
+    for values, exact in [
+        ((step**2 / (2 * path.a) + path.a * double_well(x)).sum(1), path.mean_action),
+        ((x * x).mean(1), path.mean(np.square)),
+        ((x * np.roll(x, 20, 1)).mean(1), path.correlation(lambda x: x, 20)),
+    ]:
+        assert values.mean() == pytest.approx(exact, abs=4 * values.std() / math.sqrt(len(x)))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Ring([np.ones((2, 3))]), r"matrices: got shapes .* expected as many columns"),
+        (lambda: Ring([]), "matrices: got shapes"),
+        (lambda: Ring([np.array([[1.0, -1.0], [1.0, 1.0]])]), "a weight below zero"),
+        (lambda: IsingRows(0.4, 16), "got 16 rows of 16 sites, expected at least 2 rows of 2 to 12"),
+        (lambda: IsingRows(math.nan, 4), "beta: got nan"),
+        (lambda: ImaginaryTime(double_well, 0.0, 64), "beta: got 0.0, expected a finite number above zero"),
+        (lambda: ImaginaryTime(double_well, 20.0, 1), "times: got 1 with 80 points"),
+        (lambda: ImaginaryTime(double_well, 20.0, 6400), "points: got 80, 0.1 apart, .* expected 205 or"),
+        (lambda: ImaginaryTime(double_well, 20.0, 64, reach=1.5), "reach: got 1.5, where the density"),
+    ],
+)
+def test_wrong_input_says_so(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
