@@ -14,24 +14,25 @@ from :mod:`nnbook.derivatives`, equations from :mod:`nnbook.dynamics.equations`,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacfwd
 
-from nnbook.arrays import Array, check_counts, seen
+from nnbook.arrays import Array, check_counts, check_values, finite, seen
 from nnbook.derivatives import Jet, jet, jet_jacobian, slope, value
 from nnbook.dynamics.equations import burgers, oscillator, schroedinger
 from nnbook.exact.solutions import breather, cole_hopf, oscillation, split_step
 from nnbook.networks import MLP, as_function, assign, flatten
 from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise
-from nnbook.train.loop import Fit
+from nnbook.train.loop import End, Fit, digest, run
 
 __all__ = [
     "MLP", "Condition", "Jet", "Region", "Residuals", "Term", "Training", "assign", "breather", "burgers",
@@ -40,10 +41,11 @@ __all__ = [
 ]  # fmt: skip
 
 Condition = Callable[[Tensor, Jet], Tensor]
+SHARE = 1e-6  # a parameter with more of its square in directions on which nothing depends is undetermined
 Rows = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Term:
     r"""One term of the loss, :math:`\frac{\lambda}{2n} \sum_j |\mathcal{C}[u](x_j) - y_j|^2`.
 
@@ -56,7 +58,9 @@ class Term:
         weight: :math:`\lambda`.
 
     Raises:
-        ValueError: no points, a target with another number of rows, no tensors, a negative weight.
+        TypeError: a condition that cannot be called, a weight that is no number.
+        ValueError: no points, a target with another number of rows, no tensors, numbers that are not finite,
+            a negative weight.
     """
 
     name: str
@@ -71,8 +75,12 @@ class Term:
             raise ValueError(f"points: got {seen(x)}, expected a tensor (n, inputs) with n > 0")
         if y is not None and (not isinstance(y, Tensor) or y.ndim != 2 or len(y) != len(x)):
             raise ValueError(f"target: got {seen(y)}, expected a tensor ({len(x)}, outputs); add [:, None]?")
-        if not self.weight >= 0:
-            raise ValueError(f"weight: got {self.weight} for {self.name!r}, expected none below zero")
+        if not callable(self.condition):
+            raise TypeError(f"condition: got {seen(self.condition)} for {self.name!r}, expected a function")
+        check_values("points", x, ("n", "inputs"))
+        if y is not None:
+            check_values("target", y, (len(x), "outputs"))
+        finite("weight", self.weight, least=0)
 
 
 class Residuals(nn.Module):
@@ -178,6 +186,8 @@ class _Conditions(nn.Module):
         parts, low = [], 0
         for name, size, condition in zip(self.names, self.sizes, self.ofeach, strict=True):
             part = condition(points[low : low + size], u.part(low, low + size))
+            if not isinstance(part, Tensor):
+                raise TypeError(f"condition: got {seen(part)} from {name!r}, expected a tensor")
             if part.shape != (size, u.value.shape[1]):
                 raise ValueError(
                     f"condition: got shape {tuple(part.shape)} from {name!r}, expected "
@@ -199,15 +209,15 @@ class _Rows(nn.Module):
         return self.model.rows()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Region:
     """A box, ``low < x < high`` for each input, from which collocation points are drawn.
 
     Attributes:
-        low, high: the bounds, ``(inputs,)``.
+        low, high: the bounds, ``(inputs,)``; whole numbers count as real ones.
 
     Raises:
-        ValueError: bounds that are no tensors, of different shapes or in the wrong order.
+        ValueError: bounds that are no tensors, not finite, of different shapes or in the wrong order.
     """
 
     low: Tensor
@@ -217,11 +227,16 @@ class Region:
         low, high = self.low, self.high
         if not isinstance(low, Tensor) or not isinstance(high, Tensor):
             raise ValueError(f"low: got {seen(low)} and for high {seen(high)}, expected tensors (inputs,)")
-        if low.ndim != 1 or low.shape != high.shape or not (low < high).all():
+        for name, bound in (("low", low), ("high", high)):
+            check_values(name, bound, ("inputs",))
+            if not bound.is_floating_point():
+                object.__setattr__(self, name, bound.to(torch.float64))
+        if low.shape != high.shape or not (low < high).all():
             raise ValueError(f"high: got {high.tolist()}, expected one bound above each of {low.tolist()}")
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Uniformly distributed points ``(count, inputs)``."""
+        check_counts(least=0, count=count)
         unit = torch.rand(count, len(self.low), dtype=torch.float64, device="cpu", generator=generator)
         return self.low + (self.high - self.low) * unit.to(self.low)
 
@@ -241,10 +256,9 @@ class Region:
         Raises:
             ValueError: a share outside of 0 to 1, fewer candidates than points.
         """
-        if not 0 <= share <= 1:
-            raise ValueError(f"share: got {share}, expected a number from 0 to 1")
-        if candidates < count:
-            raise ValueError(f"candidates: got {candidates}, expected at least count = {count}")
+        finite("share", share, least=0, most=1)
+        check_counts(count=count)
+        check_counts(least=count, candidates=candidates)
         chosen = round(share * count)
         x = self.draw(candidates, generator)
         size = condition(x, jet(net, x)).norm(dim=1).cpu() + 1e-300  # all zero is no distribution
@@ -267,15 +281,74 @@ class Training:
         terms: the terms of the last round.
         history: arrays with one entry a round: ``"seconds"`` since the start, each term under its name, and
             ``"error"`` if one was measured.
+        fit: how the training went; its value is the loss on the points of the last round.
     """
 
     net: MLP
     terms: Sequence[Term]
     history: dict[str, Array] = field(repr=False)
+    fit: Fit = field(repr=False)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name} {values[-1]:.3g}" for name, values in self.history.items())
-        return f"{len(self.history['seconds'])} rounds: {last}"
+        last = ", ".join(f"{name} {v[-1]:.3g}" for name, v in self.history.items() if len(v))
+        return f"{self.fit.steps} rounds: {last}"
+
+
+@dataclass
+class _Rounds:
+    """The trainer: a step is a round, on points of its own."""
+
+    net: MLP
+    terms: list[Term]
+    rounds: int
+    fresh: Callable[[MLP], Tensor] | None
+    descend: Callable[[Residuals], object]
+    measure: Callable[[MLP], float] | None
+    generator: torch.Generator | None
+
+    def __post_init__(self) -> None:
+        self.model, self.spent, self.done = Residuals(self.net, self.terms), 0.0, 0
+        given = [*self.model.points.split(self.model.conditions.sizes)[1:], self.model.targets]
+        self.problem = {
+            "terms": ", ".join(f"{term.name} {term.weight:g}" for term in self.terms),
+            "points": digest(given if self.fresh else [self.model.points, self.model.targets]),
+            "network": f"{len(flatten(self.model))} parameters",
+        }
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        return list(self.model.parameters())
+
+    def begin(self) -> float:
+        return self.model.loss().item()
+
+    def step(self) -> Mapping[str, float]:
+        began = time.perf_counter()
+        if self.done and self.fresh is not None:
+            self.pose(self.fresh(self.net))
+        self.descend(self.model)
+        self.spent, self.done = self.spent + time.perf_counter() - began, self.done + 1
+        row = {"value": self.begin(), "seconds": self.spent, **self.model.each()}
+        return row if self.measure is None else {**row, "error": self.measure(self.net)}
+
+    def pose(self, points: Tensor) -> None:
+        self.terms = [replace(self.terms[0], points=points), *self.terms[1:]]
+        self.model = Residuals(self.net, self.terms)
+
+    def end(self, values: Sequence[float]) -> End | None:
+        return End(False, "all rounds made") if len(values) >= self.rounds else None
+
+    def state(self) -> dict[str, Any]:
+        state = {"params": flatten(self.model), "points": self.terms[0].points}
+        dice = {} if self.generator is None else {"generator": self.generator.get_state()}
+        return {**state, **dice, "spent": self.spent, "done": self.done}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.pose(state["points"].to(self.model.points))
+        assign(self.model, state["params"])
+        self.spent, self.done = state["spent"], state["done"]
+        if self.generator is not None:
+            self.generator.set_state(state["generator"])
 
 
 def train(
@@ -286,6 +359,8 @@ def train(
     fresh: Callable[[MLP], Tensor] | None = None,
     descend: Callable[[Residuals], object] = gauss_newton,
     measure: Callable[[MLP], float] | None = None,
+    generator: torch.Generator | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Training:
     """Train a network in rounds, each on other collocation points; it is changed in place.
 
@@ -296,22 +371,22 @@ def train(
         fresh: gives the points of the first term before each round but the first; absent, they stay.
         descend: what a round does with the :class:`Residuals`.
         measure: an error of the network, for the history; its time is not counted.
+        generator: that of ``fresh``, whose state belongs into a checkpoint.
+        checkpoint: file that is written after each round; if it exists, the training goes on from there, as
+            if it had never stopped (:func:`nnbook.train.loop.run`). ``descend`` must then have no memory of
+            the rounds before.
 
     Raises:
-        ValueError: fewer than one round, terms that :class:`Residuals` refuses.
+        ValueError: fewer than one round, terms that :class:`Residuals` refuses, ``fresh`` and a checkpoint
+            without the generator, a checkpoint of another problem.
     """
     check_counts(rounds=rounds)
-    rows: list[dict[str, float]] = []
-    spent = 0.0
-    for _ in range(rounds):
-        began = time.perf_counter()
-        if rows and fresh is not None:
-            terms = [replace(terms[0], points=fresh(net)), *terms[1:]]
-        model = Residuals(net, terms)
-        descend(model)
-        spent += time.perf_counter() - began
-        rows.append({"seconds": spent, **model.each(), **({"error": measure(net)} if measure else {})})
-    return Training(net, terms, {name: np.array([row[name] for row in rows]) for name in rows[0]})
+    if checkpoint is not None and fresh is not None and generator is None:
+        raise ValueError("generator: got none, expected that of fresh, so that a checkpoint can go on with it")
+    trainer = _Rounds(net, list(terms), rounds, fresh, descend, measure, generator)
+    fit = run(trainer, label="rounds", steps=rounds, checkpoint=checkpoint, every=1)
+    history = {name: values for name, values in fit.history.items() if name not in ("step", "value")}
+    return Training(net, trainer.terms, history, fit)
 
 
 def covariance(model: Residuals) -> Tensor:
@@ -320,9 +395,44 @@ def covariance(model: Residuals) -> Tensor:
     The network counts as a fit function with as many parameters as it has weights, of which an equation among
     the terms leaves few free. The last rows belong to the unknowns of the conditions.
 
+    A parameter that the terms do not determine, alone or together with others, has an infinite variance on
+    the diagonal. Off the diagonal, the directions on which nothing depends are left out. If unknowns of the
+    conditions are concerned, a RuntimeWarning names the direction; in the weights of a network such
+    directions are common and do no harm.
+
     Returns:
-        ``(parameters, parameters)``; directions on which nothing depends are left out.
+        ``(parameters, parameters)``.
     """
-    curvature = 2 * model.problem().expand(as_function(model), flatten(model)).whole_curvature()
-    inverse: Tensor = torch.linalg.pinv(curvature, rtol=1e-13, hermitian=True)
-    return inverse
+    rows = (model.rows()[1].detach() * model.weights.sqrt()[:, None, None]).flatten(0, 1)
+    size = rows.norm(dim=0)
+    unit = torch.where(size > 0, size, 1.0)  # in these units all parameters matter alike
+    _, values, axes = torch.linalg.svd(rows / unit)
+    known = int((values > 1e-8 * values.amax()).sum())
+    names = _names(model.conditions)
+    if names and (words := _directions(axes[known:, -len(names) :], unit[-len(names) :], names)):
+        message = f"covariance: the terms do not determine {' nor '.join(words)}, whose error bars are infinite"
+        warnings.warn(f"{message}; fix an unknown, or add data on it", RuntimeWarning, stacklevel=2)
+    lost = axes[known:].square().sum(0) > SHARE
+    spread = axes[:known].mT / values[:known] / unit[:, None]
+    result: Tensor = spread @ spread.mT
+    return result + torch.where(lost, torch.inf, 0.0).diag()
+
+
+def _names(conditions: _Conditions) -> list[str]:
+    """A name for each unknown number, as its module calls it."""
+    named = [(name.split(".", 2)[2], p.numel()) for name, p in conditions.named_parameters()]
+    return [name if n == 1 else f"{name}[{k}]" for name, n in named for k in range(n)]
+
+
+def _directions(lost: Tensor, unit: Tensor, names: Sequence[str]) -> list[str]:
+    """In words, the directions spanned by rows of ``lost``, each from the unknown that has most of it."""
+    shares, words = lost.mT @ lost, []
+    while shares.diagonal().amax() > SHARE:
+        most = int(shares.diagonal().argmax())
+        axis = shares[most]
+        shares = shares - torch.outer(axis, axis) / axis[most]
+        steps = axis / unit / (axis / unit).abs().amax()
+        parts = [(s, name) for s, name in zip(steps.tolist(), names, strict=True) if abs(s) > 1e-3]
+        terms = (f"{'-+'[s > 0]} {abs(s):.3g} {name}".replace(" 1 ", " ") for s, name in parts)
+        words.append(" ".join(terms).removeprefix("+ "))
+    return words

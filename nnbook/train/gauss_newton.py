@@ -22,6 +22,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.func import grad, hessian, vmap
 
+from nnbook.arrays import check_values
 from nnbook.networks import jacobian
 from nnbook.train.linear_method import Expansion, Function
 
@@ -30,11 +31,20 @@ Jacobian = Callable[[Function, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def half_square(output: Tensor, target: Tensor) -> Tensor:
-    r"""The density of least squares, :math:`\phi(r, y) = |r - y|^2 / 2`."""
+    r"""The density of least squares, :math:`\phi(r, y) = |r - y|^2 / 2`.
+
+    Raises:
+        ValueError: targets of another number than outputs.
+    """
+    if output.shape != target.shape:
+        raise ValueError(
+            f"data: got {target.numel()} targets a point for {output.numel()} outputs of the network, expected "
+            "as many"
+        )
     return 0.5 * (output - target).square().sum()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConvexLoss:
     r"""The loss :math:`\sum_j w_j\, \phi(r_j, y_j)` of a network's outputs :math:`r_j` at points.
 
@@ -72,6 +82,7 @@ class ConvexLoss:
         if len(set(counts.values())) > 1:
             sizes = ", ".join(f"{count} {name}" for name, count in counts.items())
             raise ValueError(f"data: got {sizes}, expected one row of each a point")
+        check_values("weights", self.weights, ("n",))
         if self.data.ndim != 2:
             raise ValueError(
                 f"data: got shape {tuple(self.data.shape)}, expected (n, k); for one target a point add "
@@ -93,17 +104,19 @@ class ConvexLoss:
         values, jac = values.reshape(len(values), -1), jac.reshape(len(values), -1, jac.shape[-1])
         loss = self.weights @ vmap(self.density)(values, self.data)
         flat = jac.flatten(0, 1)
-        if self.density is half_square and len(flat) < flat.shape[1]:
-            # (A + m) d = -J^T s is solved by d = J^T z with (J J^T + m) z = -s, a smaller system
+        none = flat.new_empty(0)
+        if self.density is half_square:
             scales = (0.5 * self.weights).sqrt().repeat_interleave(values.shape[1])
             rows, rest = scales[:, None] * flat, scales * (values - self.data).flatten()
-            gram = rows @ rows.mT
-            return Expansion(loss, rest, gram, gram, scales.diag(), values.flatten(), flat, scales)
+            if len(flat) < flat.shape[1]:
+                # (A + m) d = -J^T s is solved by d = J^T z with (J J^T + m) z = -s, a smaller system
+                gram = rows @ rows.mT
+                return Expansion(loss, rest, gram, gram, scales.diag(), values.flatten(), flat, scales)
+            gram, pull = rows.mT @ rows, rows.mT * scales
+            return Expansion(loss, rows.mT @ rest, gram, gram, pull, values.flatten(), flat, none)
         slope = self.weights[:, None] * vmap(grad(self.density))(values, self.data)
         bend = self.weights[:, None, None] * vmap(hessian(self.density))(values, self.data)
         pull = 0.5 * (bend @ jac).flatten(0, 1).mT
         curvature = pull @ flat
         gradient = 0.5 * (flat.mT @ slope.flatten())
-        return Expansion(
-            loss, gradient, curvature, curvature, pull, values.flatten(), flat, flat.new_empty(0)
-        )
+        return Expansion(loss, gradient, curvature, curvature, pull, values.flatten(), flat, none)
