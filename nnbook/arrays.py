@@ -62,7 +62,7 @@ def check_values(
     axes = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
     if not isinstance(values, Tensor | np.ndarray):
         raise TypeError(f"{name}: got a {type(values).__name__}, expected a tensor or an array {axes}")
-    tensor = torch.as_tensor(values.copy() if isinstance(values, np.ndarray) else values)  # of any strides
+    tensor = torch.from_numpy(values.copy()) if isinstance(values, np.ndarray) else values  # of any strides
     if not _fits(tuple(tensor.shape), shape):
         got, expected = f"shape {tuple(tensor.shape)}", axes
     elif real and tensor.is_complex():

@@ -382,7 +382,9 @@ def train(
     """
     check_counts(rounds=rounds)
     if checkpoint is not None and fresh is not None and generator is None:
-        raise ValueError("generator: got none, expected that of fresh, so that a checkpoint can go on with it")
+        raise ValueError(
+            "generator: got none, expected that of fresh, so that a checkpoint can go on with it"
+        )
     trainer = _Rounds(net, list(terms), rounds, fresh, descend, measure, generator)
     fit = run(trainer, label="rounds", steps=rounds, checkpoint=checkpoint, every=1)
     history = {name: values for name, values in fit.history.items() if name not in ("step", "value")}
@@ -410,7 +412,9 @@ def covariance(model: Residuals) -> Tensor:
     known = int((values > 1e-8 * values.amax()).sum())
     names = _names(model.conditions)
     if names and (words := _directions(axes[known:, -len(names) :], unit[-len(names) :], names)):
-        message = f"covariance: the terms do not determine {' nor '.join(words)}, whose error bars are infinite"
+        message = (
+            f"covariance: the terms do not determine {' nor '.join(words)}, whose error bars are infinite"
+        )
         warnings.warn(f"{message}; fix an unknown, or add data on it", RuntimeWarning, stacklevel=2)
     lost = axes[known:].square().sum(0) > SHARE
     spread = axes[:known].mT / values[:known] / unit[:, None]

@@ -189,6 +189,73 @@ def test_covariance_of_unknowns_is_that_of_linear_regression():
     np.testing.assert_allclose(covariance(model)[-2:, -2:].numpy(), exact, rtol=1e-6)
 
 
+class Twice(nn.Module):
+    """u = (a + b) t, and a third unknown that enters nowhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.unused = (nn.Parameter(torch.tensor(0.1, **HERE)) for _ in range(3))
+
+    def forward(self, t, u):
+        return (self.a + self.b) * t
+
+
+def test_what_the_terms_do_not_determine_has_no_error_bar_and_is_named():
+    model = Residuals(network(inputs=1), [Term("data", Twice(), line(0, 1, 30), line(0, 1, 30))])
+    with pytest.warns(RuntimeWarning, match=r"not determine (unused nor a - b|a - b nor unused),"):
+        bars = covariance(model).diagonal()
+    assert bars.isinf().all()  # no network in the terms either
+
+
+def test_what_is_determined_together_has_its_error_bars_next_to_what_is_not():
+    t, noise = line(0, 1, 30), 0.1
+    terms = [Term("line", Line(), t, t, weight=30 / noise**2), Term("more", Twice(), t, t)]
+    with pytest.warns(RuntimeWarning, match="not determine"):
+        bars = covariance(Residuals(network(inputs=1), terms))
+    design = np.concatenate([t.numpy(), np.ones((30, 1))], 1)
+    exact = noise**2 * np.linalg.inv(design.T @ design)
+    np.testing.assert_allclose(bars[-5:-3, -5:-3].numpy(), exact, rtol=1e-6)
+    assert bars.diagonal()[-3:].isinf().all()
+
+
+def test_whole_numbers_are_bounds_like_others():
+    region = Region(torch.tensor([0, -5]), torch.tensor([10, 5]))
+    points = region.draw(100, torch.Generator().manual_seed(1))
+    assert len(points.unique(dim=0)) == 100
+    assert points.mean(0).tolist() == pytest.approx([5, 0], abs=1.5)
+
+
+def rounds(path=None, count=4):
+    generator = torch.Generator().manual_seed(1)
+    condition = partial(oscillator, damping=0.2, frequency=2.0)
+    fresh = partial(box((0.0, 4.0)).draw_where_wrong, condition=condition, count=9, generator=generator)
+    options = {"fresh": fresh, "generator": generator, "checkpoint": path, "measure": oscillator_error}
+    return train(oscillator_net(4), oscillator_terms(9), rounds=count, **options)
+
+
+def test_rounds_go_on_where_they_stopped_with_the_same_bits(tmp_path):
+    path = tmp_path / "rounds"
+    assert rounds(path, 2).fit.steps == 2
+    whole, resumed = rounds(), rounds(path)
+    torch.testing.assert_close(flatten(resumed.net), flatten(whole.net), rtol=0, atol=0)
+    torch.testing.assert_close(resumed.terms[0].points, whole.terms[0].points, rtol=0, atol=0)
+    for name in ("equation", "position", "error"):
+        assert resumed.history[name].tolist() == whole.history[name].tolist()
+
+
+def test_a_training_that_diverges_keeps_the_last_good_network():
+    def worse(model):
+        with torch.no_grad():
+            next(model.parameters()).fill_(math.nan if seen else 0.5)
+        seen.append(1)
+
+    seen = []
+    with pytest.warns(RuntimeWarning, match="stopped at step 1"):
+        done = train(oscillator_net(4), oscillator_terms(9), rounds=3, descend=worse)
+    assert next(done.net.parameters()).tolist() == [[0.5]] * 4
+    assert not done.fit.converged
+
+
 def test_unknown_frequency_is_learnt_from_data():
     t, motion = line(0, 4, 25), Unknown()
     seen = torch.from_numpy(oscillation(t, damping=0.2, frequency=2.0))
@@ -199,11 +266,13 @@ def test_unknown_frequency_is_learnt_from_data():
 
 def test_training_follows_the_device_of_the_network_and_its_points(elsewhere):
     net, motion, generator = oscillator_net(4), Unknown(), torch.Generator("cpu").manual_seed(1)
-    terms = [Term("equation", motion, line(0, 4, 9)), *oscillator_terms(9)[1:]]
-    fresh = partial(box((0.0, 4.0)).draw_where_wrong, condition=motion, count=9, generator=generator)
+    terms = [Term("equation", motion, line(0, 4, 30)), *oscillator_terms(9)[1:]]
+    fresh = partial(box((0.0, 4.0)).draw_where_wrong, condition=motion, count=30, generator=generator)
     done = train(net, terms, rounds=2, fresh=fresh, descend=partial(gauss_newton, steps=2))
     model = Residuals(net, done.terms)
-    assert {part.device.type for part in (model.points, model.loss(), covariance(model))} == {"cpu"}
+    with pytest.warns(RuntimeWarning, match="not determine frequency"):  # every one has its motion
+        spread = covariance(model)
+    assert {part.device.type for part in (model.points, model.loss(), spread)} == {"cpu"}
 
 
 # Bad input
@@ -227,8 +296,8 @@ def choose(**options):
         (lambda: Term("data", value, drawn(3, 2), drawn(3)), r"add \[:, None\]"),
         (lambda: Term("data", value, drawn(3, 2), drawn(2, 1)), r"a tensor \(3, outputs\)"),
         (lambda: Term("data", value, drawn(1, 2), [[0.0]]), "target: got a list"),
-        (lambda: Term("data", value, drawn(3, 2), weight=-1.0), "below zero"),
-        (lambda: Term("data", value, drawn(3, 2), weight=math.nan), "got nan"),
+        (lambda: Term("data", value, drawn(3, 2), weight=-1.0), "weight: got -1, expected .* at least 0"),
+        (lambda: Term("data", value, drawn(3, 2), weight=math.nan), "weight: got nan"),
         (lambda: residuals(), "at least one"),
         (lambda: residuals((value, drawn(3, 2), drawn(3, 2))), "got 2 columns for 'term 0', expected 1"),
         (lambda: residuals((value, drawn(3, 1)), (value, drawn(3, 2))), r"points with \[1, 2\] inputs"),
@@ -241,8 +310,14 @@ def choose(**options):
         (lambda: box((0, 0)), "above each"),
         (lambda: Region(drawn(2), drawn(1)), "one bound above each"),
         (lambda: train(network(), oscillator_terms(3), rounds=0), "at least 1"),
-        (lambda: choose(share=1.5), "from 0 to 1"),
-        (lambda: choose(candidates=3), "count"),
+        (lambda: choose(share=1.5), "at most 1"),
+        (lambda: choose(candidates=3), "candidates: got 3, expected a whole number, at least 10"),
+        (lambda: Region(drawn(2) / 0, drawn(2)), "low: got NaN or infinities"),
+        (lambda: Term("data", value, drawn(1, 2) / 0), "points: got NaN"),
+        (
+            lambda: train(network(), oscillator_terms(3), rounds=1, fresh=len, checkpoint="a"),
+            "generator: got none",
+        ),
     ],
 )
 def test_bad_input_is_explained(bad, message):

@@ -215,6 +215,13 @@ def test_rows_that_do_not_belong_together_are_named(points, data, weights, messa
         ConvexLoss(drawn(points, 2), drawn(*data), drawn(weights))
 
 
+@pytest.mark.parametrize(("outputs", "targets"), [(1, 2), (2, 1)])
+def test_as_many_targets_as_outputs(outputs, targets):
+    net = MLP(2, (3,), outputs, dtype=torch.float64)
+    with pytest.raises(ValueError, match=f"got {targets} targets a point for {outputs} outputs"):
+        minimise(ConvexLoss(drawn(5, 2), drawn(5, targets), drawn(5)), net, steps=2)
+
+
 class Volume(nn.Module):
     """det(A + x B), by PyTorch or written out."""
 
