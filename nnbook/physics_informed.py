@@ -412,9 +412,7 @@ def covariance(model: Residuals) -> Tensor:
     known = int((values > 1e-8 * values.amax()).sum())
     names = _names(model.conditions)
     if names and (words := _directions(axes[known:, -len(names) :], unit[-len(names) :], names)):
-        message = (
-            f"covariance: the terms do not determine {' nor '.join(words)}, whose error bars are infinite"
-        )
+        message = f"covariance: the terms do not determine {' nor '.join(words)}; error bars are infinite"
         warnings.warn(f"{message}; fix an unknown, or add data on it", RuntimeWarning, stacklevel=2)
     lost = axes[known:].square().sum(0) > SHARE
     spread = axes[:known].mT / values[:known] / unit[:, None]

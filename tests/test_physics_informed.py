@@ -202,7 +202,7 @@ class Twice(nn.Module):
 
 def test_what_the_terms_do_not_determine_has_no_error_bar_and_is_named():
     model = Residuals(network(inputs=1), [Term("data", Twice(), line(0, 1, 30), line(0, 1, 30))])
-    with pytest.warns(RuntimeWarning, match=r"not determine (unused nor a - b|a - b nor unused),"):
+    with pytest.warns(RuntimeWarning, match=r"not determine (unused nor a - b|a - b nor unused);"):
         bars = covariance(model).diagonal()
     assert bars.isinf().all()  # no network in the terms either
 

@@ -42,8 +42,8 @@ def cole_hopf(t: ArrayLike, x: ArrayLike, *, viscosity: float, nodes: int | None
     by the trapezoidal rule, to ten digits; f spans many orders of magnitude, so it stays in the exponent.
 
     The integrand is largest where a characteristic :math:`x - y = u(0, y)\, t` ends, hence at
-    :math:`|z| \le z_0 = \min(t, 1) / s` with :math:`s = \sqrt{4 \nu t}`. Beyond :math:`z_0 + \sqrt{27}` it is below
-    :math:`e^{-27}` of that. At a height a over the real axis it is larger by at most :math:`e^{g(a)}`,
+    :math:`|z| \le z_0 = \min(t, 1) / s` with :math:`s = \sqrt{4 \nu t}`. Beyond :math:`z_0 + \sqrt{27}` it is
+    below :math:`e^{-27}` of that. At a height a over the real axis it is larger by at most :math:`e^{g(a)}`,
 
     .. math:: g = a^2 + \pi s a + \frac{\cosh(\pi s a) - 1}{2 \pi \nu},
 

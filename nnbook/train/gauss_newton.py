@@ -38,8 +38,8 @@ def half_square(output: Tensor, target: Tensor) -> Tensor:
     """
     if output.shape != target.shape:
         raise ValueError(
-            f"data: got {target.numel()} targets a point for {output.numel()} outputs of the network, expected "
-            "as many"
+            f"data: got {target.numel()} targets a point for {output.numel()} outputs of the network, "
+            "expected as many"
         )
     return 0.5 * (output - target).square().sum()
 
