@@ -15,12 +15,14 @@ __all__ = [
     "Array",
     "Potential",
     "check_counts",
+    "check_input",
     "check_values",
     "checked_values",
     "finite",
     "fix_sign",
     "like",
     "positive",
+    "seeded",
     "seen",
 ]
 
@@ -72,6 +74,43 @@ def check_values(
     else:
         return
     raise ValueError(f"{name}: got {got}, expected {expected}" + (f"; {remedy}" if remedy else ""))
+
+
+def check_input(name: str, x: Tensor, width: int, parameter: Tensor) -> None:
+    """Check what a network is given, also under transformations of ``torch.func``: its width and its dtype.
+
+    Args:
+        name: what the error calls it.
+        x: the input, ``(..., width)``.
+        width: how many numbers the network reads.
+        parameter: one of its parameters; a real input suits a complex one.
+
+    Raises:
+        ValueError: another width or dtype.
+
+    >>> check_input("x", torch.zeros(5, 3), 2, torch.zeros(1))
+    Traceback (most recent call last):
+    ValueError: x: got shape (5, 3), expected (..., 2)
+    """
+    if not isinstance(x, Tensor) or x.ndim == 0 or x.shape[-1] != width:
+        raise ValueError(f"{name}: got {seen(x)}, expected (..., {width})")
+    if x.dtype not in (parameter.dtype, parameter.real.dtype):
+        raise ValueError(
+            f"{name}: got {x.dtype}, expected {parameter.dtype} as the parameters have; write {name}.to(...)"
+        )
+
+
+def seeded(seed: int) -> torch.Generator:
+    """A generator of random numbers on the CPU, which gives every device the same.
+
+    Raises:
+        ValueError: a seed that is no whole number.
+
+    >>> torch.rand(1, generator=seeded(1))
+    tensor([0.7576])
+    """
+    check_counts(least=None, seed=seed)
+    return torch.Generator(device="cpu").manual_seed(int(seed) % 2**64)
 
 
 def _fits(lengths: tuple[int, ...], shape: tuple[int | str, ...]) -> bool:

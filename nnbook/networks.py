@@ -13,6 +13,8 @@ from torch.func import functional_call, grad_and_value, jacrev, vmap
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
+from nnbook.arrays import check_counts, check_input, check_values, finite
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
     "tanh": torch.tanh,
@@ -92,8 +94,13 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList([*hidden_layers, last])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(..., inputs)`` to ``(..., outputs)``."""
+        """Map ``(..., inputs)`` to ``(..., outputs)``.
+
+        Raises:
+            ValueError: another number of inputs, another dtype than the parameters.
+        """
         *hidden_layers, last = self.linear()
+        check_input("x", x, self.linear()[0].in_features, last.weight)
         for layer in hidden_layers:
             x = self._sigma(layer(x))
         result: Tensor = last(x)
@@ -122,20 +129,14 @@ class MLP(nn.Module):
             ValueError: points or scale do not match the layer, or the scale is singular.
         """
         first = self.linear()[0]
-        if points.shape != first.weight.shape:
-            raise ValueError(
-                f"points: got shape {tuple(points.shape)}, expected (units, inputs) = "
-                f"{tuple(first.weight.shape)}"
-            )
+        check_values("points", points, tuple(first.weight.shape))
         first.weight.copy_(random_parameter(first.weight.shape, 1.0, generator=generator))
         width = torch.as_tensor(scale, dtype=first.weight.dtype, device=first.weight.device)
         if width.ndim == 0:
             width = width * torch.eye(first.in_features, dtype=width.dtype, device=width.device)
-        if width.shape != (first.in_features,) * 2 or torch.linalg.matrix_rank(width) < first.in_features:
-            raise ValueError(
-                f"scale: got {scale}, expected a width above zero or a matrix of full rank and shape "
-                f"{(first.in_features,) * 2}"
-            )
+        check_values("scale", width, (first.in_features,) * 2)
+        if torch.linalg.matrix_rank(width) < first.in_features:
+            raise ValueError(f"scale: got {scale}, expected a width above zero or a matrix of full rank")
         first.weight.copy_(torch.linalg.solve(width, first.weight, left=False))
         first.bias.copy_(-(first.weight * points.to(first.weight)).sum(1))
 
@@ -156,9 +157,14 @@ def random_parameter(
         generator: source of the random numbers; PyTorch's global one if absent.
         dtype, device: of the parameter.
 
+    Raises:
+        ValueError: a negative standard deviation, a shape that is none.
+
     >>> random_parameter((2, 3), 0.1, dtype=torch.complex128).shape
     torch.Size([2, 3])
     """
+    std = finite("std", std, least=0)
+    check_counts(least=0, **{f"shape[{k}]": length for k, length in enumerate(shape)})
     wide = torch.complex128 if dtype.is_complex else torch.float64
     numbers = std * torch.randn(tuple(shape), generator=generator, dtype=wide, device="cpu")
     return nn.Parameter(numbers.to(dtype).to(device))
@@ -183,14 +189,19 @@ def assign(module: Parametrised, vector: Tensor) -> None:
     Raises:
         ValueError: the length does not match.
     """
-    count = sum(p.numel() for p in module.parameters())
+    _check_length(vector, sum(p.numel() for p in module.parameters()))
+    parts = vector.split([p.numel() for p in module.parameters()])
+    for parameter, part in zip(module.parameters(), parts, strict=True):
+        parameter.copy_(part.view_as(parameter))
+
+
+def _check_length(vector: Tensor, count: int) -> None:
     if vector.shape != (count,):
         raise ValueError(
             f"vector: got shape {tuple(vector.shape)}, expected ({count},), one number a parameter"
         )
-    parts = vector.split([p.numel() for p in module.parameters()])
-    for parameter, part in zip(module.parameters(), parts, strict=True):
-        parameter.copy_(part.view_as(parameter))
+    if not (vector.is_floating_point() or vector.is_complex()):
+        raise ValueError(f"vector: got {vector.dtype}, expected real numbers; write vector.double()")
 
 
 def as_function(module: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
@@ -203,6 +214,7 @@ def as_function(module: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
     counts = [p.numel() for p in module.parameters()]
 
     def function(vector: Tensor, x: Tensor) -> Tensor:
+        _check_length(vector, sum(counts))
         parts = vector.split(counts)
         named = {name: part.view(s) for (name, s), part in zip(shapes.items(), parts, strict=True)}
         result: Tensor = functional_call(module, named, (x,))
@@ -225,6 +237,9 @@ def jacobian(
     Returns:
         values ``(batch,)`` and Jacobian ``(batch, parameters)``; for m values a sample ``(batch, m)`` and
         ``(batch, m, parameters)``.
+
+    Raises:
+        ValueError: parameters or samples of another shape or dtype than the function wants.
     """
 
     def single(v: Tensor, sample: Tensor) -> Tensor:

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from nnbook.arrays import check_counts, check_values, checked_values, finite, fix_sign, positive
+from nnbook.arrays import (
+    check_counts,
+    check_input,
+    check_values,
+    checked_values,
+    finite,
+    fix_sign,
+    positive,
+    seeded,
+)
 
 X = np.linspace(-1.0, 1.0, 5)
 
@@ -98,3 +107,33 @@ def test_values_that_mean_something_else(kind, values, message):
 def test_values_that_are_none():
     with pytest.raises(TypeError, match=r"x: got a list, expected a tensor or an array \(sites,\)"):
         check_values("x", [1.0], ("sites",))
+
+
+PARAMETER = torch.ones(2, 3, dtype=torch.float64)
+
+
+def test_input_that_fits_passes_under_transformations_too():
+    x = torch.ones(4, 5, 3, dtype=torch.float64)
+    torch.func.vmap(lambda row: check_input("x", row, 3, PARAMETER) or row)(x)
+    check_input("x", x, 3, PARAMETER.to(torch.complex128))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.ones(5, 2), r"x: got shape \(5, 2\), expected \(\.\.\., 3\)"),
+        (torch.ones(()), r"x: got shape \(\), expected \(\.\.\., 3\)"),
+        ([1.0, 2.0, 3.0], r"x: got a list, expected \(\.\.\., 3\)"),
+        (torch.ones(5, 3), r"x: got torch.float32, expected torch.float64 as .*; write x.to"),
+        (torch.ones(5, 3).long(), r"x: got torch.int64, expected torch.float64"),
+    ],
+)
+def test_input_that_does_not_fit(x, message):
+    with pytest.raises(ValueError, match=message):
+        check_input("x", x, 3, PARAMETER)
+
+
+def test_any_integer_seeds():
+    assert torch.rand(1, generator=seeded(np.int64(3))) == torch.rand(1, generator=seeded(3 - 2**64))
+    with pytest.raises(ValueError, match=r"seed: got nan, expected a whole number$"):
+        seeded(math.nan)

@@ -121,7 +121,7 @@ def test_kinks_touch_the_first_layer_only():
 
 @pytest.mark.parametrize("shape", [(3, 1), (4, 2), (4,)])
 def test_kinks_of_the_wrong_shape_are_named(shape):
-    with pytest.raises(ValueError, match=r"points: got shape .*, expected \(units, inputs\) = \(4, 1\)"):
+    with pytest.raises(ValueError, match=r"points: got shape .*, expected \(4, 1\)"):
         network(1, (4,)).place_kinks(torch.zeros(shape), scale=1.0)
 
 
