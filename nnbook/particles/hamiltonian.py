@@ -17,8 +17,8 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import eigsh
+from scipy.sparse import csr_array, diags_array, eye_array
+from scipy.sparse.linalg import LinearOperator, eigsh, splu
 from torch import Tensor
 
 from nnbook.arrays import Array, Potential, checked_values, fix_sign
@@ -114,12 +114,19 @@ class Hamiltonian:
             )
         start = np.random.default_rng(0).normal(size=size)  # has a part of each symmetry
         if count == 2:
-            options = {"sigma": self.values.min()}
+            options = {"sigma": self.values.min(), "OPinv": self._above(self.values.min())}
         else:
             options = {"which": "SA", "tol": 1e-10, "ncv": max(40, 3 * states)}
         energies, vectors = eigsh(self.matrix(), states, v0=start, **options)
         order = energies.argsort()
         return energies[order], vectors[:, order] / np.sqrt(self.sector.weights)[:, None]
+
+    def _above(self, shift: float) -> LinearOperator:
+        """The inverse of H - shift for a shift below all levels, where it is positive and needs no pivots."""
+        shifted = (self.matrix() - shift * eye_array(len(self.values))).tocsc()
+        symmetric = {"SymmetricMode": True}  # half of the memory and time of the default ordering
+        factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
+        return LinearOperator(shifted.shape, factors.solve, dtype=np.float64)
 
     def matrix(self) -> csr_array:
         """H as a sparse symmetric matrix ``(n, n)``, which acts on wave functions times root weight."""

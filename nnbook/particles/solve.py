@@ -7,9 +7,10 @@ linear method; an excited state is kept orthogonal to the states below it. The i
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from nnbook.particles.grid import Spectrum
 from nnbook.particles.hamiltonian import Hamiltonian
 from nnbook.particles.sectors import Sector
 from nnbook.particles.waves import Symmetrised, WaveFunction, bend_where_classical, take_over
-from nnbook.train.linear_method import minimise
+from nnbook.train.linear_method import RayleighQuotient, minimise
 from nnbook.train.loop import Fit
 
 
@@ -122,6 +123,7 @@ def solve(
 
     Several random networks descend side by side on a coarse lattice; the best goes on to lattices of twice
     as many points up to that of ``ham``, all with the linear method (:mod:`nnbook.train.linear_method`).
+    Where a lattice has points enough, the next finer one takes the curvature from it.
 
     Args:
         ham: the problem.
@@ -167,8 +169,11 @@ def solve(
         take_over(network, start.network)
     others = [] if start else [flatten(draw()) for _ in range(starts - 1)]
     sizes = _sizes(ham.grid.points, coarse or {1: 128, 2: 32, 3: 16}[count])
+    problems = [
+        ham.on(m).problem(_columns([s.on(m) for s in below]), dtype=dtype, device=device) for m in sizes
+    ]
     fit = minimise(
-        [ham.on(m).problem(_columns([s.on(m) for s in below]), dtype=dtype, device=device) for m in sizes],
+        _with_curvature_from_coarser(problems, flatten(network).numel()),
         network,
         starts=torch.stack([flatten(network), *others]),
         explore=8,
@@ -241,6 +246,19 @@ def _sizes(points: int, coarse: int) -> list[int]:
     """Lattices from coarse to fine, by halves."""
     halvings = int(math.log2(max(points / coarse, 1)))
     return [points >> k for k in range(halvings, -1, -1)]
+
+
+# A lattice with so many configurations a parameter has the curvature of a finer one; with four it does not.
+ENOUGH = 8
+
+
+def _with_curvature_from_coarser(problems: list[RayleighQuotient], parameters: int) -> list[RayleighQuotient]:
+    """Each problem with the one before as its ``coarser`` one, where that has points enough."""
+    finer = (
+        replace(fine, coarser=coarse) if len(coarse.points) >= ENOUGH * parameters else fine
+        for coarse, fine in itertools.pairwise(problems)
+    )
+    return [problems[0], *finer]
 
 
 def _columns(states: Sequence[State]) -> Array | None:

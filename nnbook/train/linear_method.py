@@ -33,7 +33,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
+from torch.func import grad_and_value, vmap
 
 from nnbook.arrays import check_counts
 from nnbook.networks import as_function, assign, flatten, jacobian
@@ -78,28 +78,40 @@ class RayleighQuotient:
             :math:`\langle f|g\rangle = \sum_j w_j f_j g_j` and made of torch functions without side effects.
         weights: quadrature weights w, ``(n,)``.
         below: orthonormal states ``(n, k)`` that the wave function is kept orthogonal to.
+        coarser: the same energy on fewer points. Curvature, metric and tangents are then taken from there,
+            value and gradient from here: the steps end at the same minimum and cost less.
     """
 
     points: Tensor
     operator: Callable[[Tensor], Tensor]
     weights: Tensor
     below: Tensor | None = None
+    coarser: RayleighQuotient | None = None
 
     vector_valued: ClassVar[bool] = False
 
     def state(self, function: Function, params: Tensor) -> Tensor:
-        """The wave function ``(n,)`` of one parameter vector: orthogonal to the states below, normalised."""
+        """The wave function of one parameter vector: orthogonal to the states below, normalised.
+
+        Its values at the points ``(n,)``, at the coarser ones if there are any.
+        """
+        return (self.coarser or self)._wave(function, params)
+
+    def _wave(self, function: Function, params: Tensor) -> Tensor:
         psi = self._project(function(params, self.points)[:, None])[:, 0]
         psi = psi / _size(psi)
         return psi / (self.weights @ psi.square()).sqrt()
 
     def value(self, function: Function, params: Tensor) -> Tensor:
         """The energy of one parameter vector, a scalar."""
-        psi = self.state(function, params)
+        psi = self._wave(function, params)
         return (self.weights * psi) @ self.operator(psi[:, None])[:, 0]
 
     def expand(self, function: Function, params: Tensor) -> Expansion:
         """The energy to second order around one parameter vector."""
+        if self.coarser:
+            slope, energy = grad_and_value(self.value, argnums=1)(function, params)
+            return self.coarser.expand(function, params)._replace(energy=energy, gradient=slope / 2)
         raw, jac = jacobian(function, params, self.points)
         raw, jac = self._project(raw[:, None]), self._project(jac)
         size = _size(raw)

@@ -212,6 +212,17 @@ def test_minimum_above_states_below_is_the_next_ritz_value(level):
     assert minimise(problem, model, tolerance=1e-13).value == pytest.approx(energies[level], abs=1e-11)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_curvature_from_fewer_points_does_not_move_the_minimum(seed):
+    rough, problem, model = oscillator("legendre", 14), oscillator("legendre"), Linear(seed=seed)
+    (coarse, *_), _ = eigh(*matrices(rough, model))
+    (ritz, *_), _ = eigh(*matrices(problem, model))
+    assert abs(coarse - ritz) > 1e-4
+    fit = minimise(replace(problem, coarser=rough), model, tolerance=1e-13)
+    assert fit.converged
+    assert fit.value == pytest.approx(ritz, abs=1e-11)
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("accelerate", [True, False])
 @pytest.mark.parametrize("a", [0.6, 1.5])
