@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import ellipe, ellipkm1
 
+from nnbook.exact.ranges import check_counts, positive
+
 Array = NDArray[np.float64]
 
 #: The critical inverse temperature of the infinite lattice, where sinh 2 beta = 1.
@@ -87,10 +89,8 @@ def torus(beta: float, length: int, columns: int | None = None) -> Thermodynamic
     >>> torus(BETA_C, 16).log_z * 16**2
     238.642256635...
     """
-    _check(beta)
-    n, m = length, length if columns is None else columns
-    if min(n, m) < 2:
-        raise ValueError(f"length: got {n} by {m} sites, expected at least 2 by 2")
+    beta, n, m = positive("beta", beta), length, length if columns is None else columns
+    check_counts(least=2, length=n, columns=m)
     s, c, sites = math.sinh(2 * beta), math.cosh(2 * beta), n * m
     odd = _modes(beta, np.arange(1, 2 * n, 2) * np.pi / n)
     even = _modes(beta, np.arange(2, 2 * n, 2) * np.pi / n)
@@ -107,11 +107,6 @@ def torus(beta: float, length: int, columns: int | None = None) -> Thermodynamic
     energy = -(sites * c / s + dz / z)
     variance = -2 * sites / s**2 + ddz / z - (dz / z) ** 2
     return Thermodynamics(beta, log_z / sites, energy / sites, beta**2 * variance / sites)
-
-
-def _check(beta: float) -> None:
-    if not (beta > 0 and math.isfinite(beta)):
-        raise ValueError(f"beta: got {beta}, expected a finite inverse temperature above zero")
 
 
 def _modes(beta: float, k: Array) -> tuple[Array, Array, Array]:
@@ -155,7 +150,7 @@ def infinite(beta: float) -> Thermodynamics:
     >>> infinite(0.3).free_energy
     -2.635196903...
     """
-    _check(beta)
+    beta = positive("beta", beta)
     s, c = math.sinh(2 * beta), math.cosh(2 * beta)
     kappa, gap = 2 * s / c**2, ((s * s - 1) / c**2) ** 2  # modulus, and 1 - modulus^2 without cancellation
 
@@ -181,5 +176,5 @@ def spontaneous_magnetisation(beta: float) -> float:
     Raises:
         ValueError: a temperature that is not above zero.
     """
-    _check(beta)
+    beta = positive("beta", beta)
     return (1 - math.sinh(2 * beta) ** -4) ** 0.125 if beta > BETA_C else 0.0

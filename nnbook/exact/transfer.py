@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnbook.exact.enumerate import configurations
+from nnbook.exact.ranges import check_counts, finite, positive
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -114,8 +115,7 @@ class IsingRows:
     columns: int | None = None
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.beta):
-            raise ValueError(f"beta: got {self.beta}, expected a finite inverse temperature")
+        finite("beta", self.beta)
         if self.length < 2 or not 2 <= self.width <= WIDEST:
             raise ValueError(
                 f"length: got {self.length} rows of {self.width} sites, expected at least 2 rows of 2 to "
@@ -207,7 +207,7 @@ class ImaginaryTime:
         points: how many.
 
     Raises:
-        ValueError: fewer than 2 times or 8 points, a length or a reach that is not above zero, points too
+        ValueError: fewer than 2 times or points, a length or a reach that is not above zero, points too
             coarse for the steps of the path, or a particle that reaches the end of the points.
     """
 
@@ -218,11 +218,9 @@ class ImaginaryTime:
     points: int = 80
 
     def __post_init__(self) -> None:
-        sizes = {"beta": self.beta, "reach": self.reach}
-        if wrong := [f"{name}: got {size}" for name, size in sizes.items() if not 0 < size < math.inf]:
-            raise ValueError(f"{wrong[0]}, expected a finite number above zero")
-        if self.times < 2 or self.points < 8:
-            raise ValueError(f"times: got {self.times} with {self.points} points, expected 2 and 8 or more")
+        positive("beta", self.beta)
+        positive("reach", self.reach)
+        check_counts(least=2, times=self.times, points=self.points)
         enough = math.ceil(2 * self.reach / (0.7 * math.sqrt(self.a)))
         if self.points < enough:
             raise ValueError(

@@ -1,0 +1,1 @@
+"""Fields on lattices: their actions, and networks whose samples are fields."""

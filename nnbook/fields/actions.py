@@ -1,0 +1,233 @@
+r"""Actions: spins, angles and quantum paths on periodic lattices.
+
+An action S gives a configuration x the weight :math:`e^{-S(x)}`. For a classical system at inverse
+temperature :math:`\beta` it is :math:`\beta E`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nnbook.arrays import check_counts, check_values, positive
+
+
+class Action(Protocol):
+    """What sampling and training have to know of a field.
+
+    Every implementation stands to one contract: equal labels mean equal actions, configurations are
+    ``(batch, sites)``, and a shift of the lattice leaves the action as it is.
+    """
+
+    @property
+    def label(self) -> str:
+        """Which action this is, down to each coupling."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sites along each axis of the lattice; the sites of a configuration are in row-major order."""
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Minus the logarithm of the weight, ``(batch,)``."""
+
+    def start(self, n: int, /, *, generator: torch.Generator) -> Tensor:
+        """Random configurations ``(n, sites)`` in double precision, on the device of the generator."""
+
+
+@dataclass(frozen=True)
+class _Square:
+    """A periodic square lattice at an inverse temperature."""
+
+    length: int
+    beta: float
+
+    def __post_init__(self) -> None:
+        check_counts(least=2, length=self.length)
+        positive("beta", self.beta)
+
+    @property
+    def label(self) -> str:
+        """Which action this is."""
+        return f"{type(self).__name__} {self.length} x {self.length}, beta {self.beta!r}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.length, self.length
+
+    def _lattice(self, x: Tensor) -> Tensor:
+        check_values("x", x, ("batch", self.length**2))
+        return x.reshape(-1, self.length, self.length)
+
+
+class Ising(_Square):
+    r"""The Ising model, :math:`E = -\sum_{\langle ij\rangle} s_i s_j` with :math:`s_i = \pm1`.
+
+    Attributes:
+        length: sites a side, at least 2; where it is 2, each pair of neighbours has two bonds.
+        beta: inverse temperature, above zero.
+
+    Raises:
+        ValueError: a length or a temperature out of range.
+
+    >>> Ising(8, 0.4).energy(torch.ones(1, 64))
+    tensor([-128.])
+    """
+
+    def energy(self, s: Tensor) -> Tensor:
+        """E, ``(batch,)``, of spins ``(batch, sites)``."""
+        lattice = self._lattice(s)
+        return -(lattice * (lattice.roll(1, 1) + lattice.roll(1, 2))).sum((1, 2))
+
+    def __call__(self, s: Tensor) -> Tensor:
+        """:math:`\\beta E`."""
+        return self.beta * self.energy(s)
+
+    def start(self, n: int, *, generator: torch.Generator) -> Tensor:
+        """Random spins."""
+        bits = torch.randint(0, 2, (n, self.length**2), generator=generator, device=generator.device)
+        return 2.0 * bits.double() - 1
+
+    def couplings(self) -> Tensor:
+        r"""K in :math:`\beta E = -\frac12 \sum_{ij} K_{ij} s_i s_j`, ``(sites, sites)``: beta a bond."""
+        number = torch.arange(self.length**2).reshape(self.shape)
+        matrix = torch.zeros(self.length**2, self.length**2, dtype=torch.float64)
+        for axis in (0, 1):
+            one, other = number.flatten(), number.roll(1, axis).flatten()
+            matrix[one, other] += self.beta
+            matrix[other, one] += self.beta
+        return matrix
+
+
+def wrap(angle: Tensor) -> Tensor:
+    r"""The same angle between :math:`-\pi` and :math:`\pi`."""
+    return angle - 2 * math.pi * (angle / (2 * math.pi)).round()
+
+
+class XY(_Square):
+    r"""The XY model, :math:`E = -\sum_{\langle ij\rangle} \cos(\theta_i - \theta_j)`.
+
+    Attributes:
+        length: sites a side, at least 2.
+        beta: inverse temperature, above zero.
+
+    Raises:
+        ValueError: a length or a temperature out of range.
+    """
+
+    def _links(self, angles: Tensor) -> tuple[Tensor, Tensor]:
+        lattice = self._lattice(angles)
+        return lattice - lattice.roll(1, 1), lattice - lattice.roll(1, 2)
+
+    def energy(self, angles: Tensor) -> Tensor:
+        """E, ``(batch,)``, of angles ``(batch, sites)``."""
+        down, right = self._links(angles)
+        return -(down.cos() + right.cos()).sum((1, 2))
+
+    def __call__(self, angles: Tensor) -> Tensor:
+        """:math:`\\beta E`."""
+        return self.beta * self.energy(angles)
+
+    def start(self, n: int, *, generator: torch.Generator) -> Tensor:
+        r"""Random angles from 0 to :math:`2\pi`."""
+        draw = torch.rand(
+            n, self.length**2, generator=generator, device=generator.device, dtype=torch.float64
+        )
+        return 2 * math.pi * draw
+
+    def helicity(self, angles: Tensor) -> Tensor:
+        r"""A number a configuration ``(batch,)`` whose mean is the helicity modulus.
+
+        .. math:: \Upsilon = \frac1{2N} \Bigl\langle -E - \beta \sum_{\mu}
+                  \bigl(\textstyle\sum_i \sin(\theta_i - \theta_{i - \mu})\bigr)^2 \Bigr\rangle
+
+        the second derivative of the free energy a site by a twist of the boundary, a link.
+        """
+        down, right = self._links(angles)
+        currents = down.sin().sum((1, 2)).square() + right.sin().sum((1, 2)).square()
+        return -(self.energy(angles) + self.beta * currents) / (2 * self.length**2)
+
+    def vortices(self, angles: Tensor) -> Tensor:
+        """The winding number of each plaquette, ``(batch, length, length)``; its corner is the last site.
+
+        Differences are wrapped first: on random angles a third of the plaquettes have a vortex.
+        """
+        down, right = map(wrap, self._links(angles))
+        around = down.roll(1, 2) + right - down - right.roll(1, 1)
+        return (around / (2 * math.pi)).round()
+
+
+@dataclass(frozen=True)
+class QuantumPath:
+    r"""A particle in a double well, on a closed path of imaginary time; a field in 0 + 1 dimensions.
+
+    .. math:: S = \sum_i \Bigl[ \frac{(x_{i+1} - x_i)^2}{2a} + a V(x_i) \Bigr]
+                = \frac{K}{\beta} + \beta\, U, \qquad
+              V(x) = \frac\lambda4 (x^2 - \eta^2)^2, \qquad a = \frac\beta N,
+
+    where neither :math:`K = \frac N2 \sum_i (x_{i+1} - x_i)^2` nor :math:`U = \frac1N \sum_i V(x_i)` knows
+    the temperature.
+
+    Attributes:
+        times: N, at least 2.
+        beta: length of the path, above zero.
+        strength: :math:`\lambda`.
+        minimum: :math:`\eta`, the place of the wells.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    times: int
+    beta: float
+    strength: float = 4.0
+    minimum: float = 1.4
+
+    def __post_init__(self) -> None:
+        check_counts(least=2, times=self.times)
+        for name in ("beta", "strength", "minimum"):
+            positive(name, getattr(self, name))
+
+    @property
+    def label(self) -> str:
+        """Which action this is."""
+        return f"{self!r}"
+
+    @property
+    def shape(self) -> tuple[int]:
+        """The number of times."""
+        return (self.times,)
+
+    @property
+    def a(self) -> float:
+        """The distance of two times."""
+        return self.beta / self.times
+
+    def kinetic(self, x: Tensor) -> Tensor:
+        """K, ``(batch,)``, of paths ``(batch, times)``."""
+        check_values("x", x, ("batch", self.times))
+        return self.times / 2 * (x.roll(-1, 1) - x).square().sum(1)
+
+    def potential(self, x: Tensor) -> Tensor:
+        """U, ``(batch,)``, of paths ``(batch, times)``."""
+        check_values("x", x, ("batch", self.times))
+        return self.strength / 4 * (x.square() - self.minimum**2).square().mean(1)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """S, ``(batch,)``, of paths ``(batch, times)``."""
+        return self.kinetic(x) / self.beta + self.beta * self.potential(x)
+
+    def start(self, n: int, *, generator: torch.Generator) -> Tensor:
+        """Paths that rest in one of the wells, with a little noise."""
+        noise = torch.randn(n, self.times, generator=generator, device=generator.device, dtype=torch.float64)
+        side = torch.randint(0, 2, (n, 1), generator=generator, device=generator.device)
+        return self.minimum * (2.0 * side.double() - 1) + 0.1 * noise
+
+    def kinks(self, x: Tensor) -> Tensor:
+        """How often a path changes its sign, ``(batch,)``; an even number, kinks and antikinks."""
+        check_values("x", x, ("batch", self.times))
+        return (x * x.roll(-1, 1) < 0).sum(1)
