@@ -31,11 +31,22 @@ class Action(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Sites along each axis of the lattice; the sites of a configuration are in row-major order."""
 
+    def bonds(self) -> Tensor:
+        """How many bonds each pair of sites has, ``(sites, sites)``; only bonded ones interact."""
+
     def __call__(self, x: Tensor, /) -> Tensor:
         """Minus the logarithm of the weight, ``(batch,)``."""
 
     def start(self, n: int, /, *, generator: torch.Generator) -> Tensor:
         """Random configurations ``(n, sites)`` in double precision, on the device of the generator."""
+
+
+def _bonds(shape: tuple[int, ...]) -> Tensor:
+    number = torch.arange(math.prod(shape), device="cpu").reshape(shape)
+    bonds = torch.zeros(number.numel(), number.numel(), dtype=torch.float64, device="cpu")
+    for axis in range(len(shape)):
+        bonds[number.flatten(), number.roll(1, axis).flatten()] += 1
+    return bonds + bonds.mT
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,10 @@ class _Square:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.length, self.length
+
+    def bonds(self) -> Tensor:
+        """How many bonds each pair of sites has, ``(sites, sites)``."""
+        return _bonds(self.shape)
 
     def _lattice(self, x: Tensor) -> Tensor:
         check_values("x", x, ("batch", self.length**2))
@@ -91,16 +106,6 @@ class Ising(_Square):
         """Random spins."""
         bits = torch.randint(0, 2, (n, self.length**2), generator=generator, device=generator.device)
         return 2.0 * bits.double() - 1
-
-    def couplings(self) -> Tensor:
-        r"""K in :math:`\beta E = -\frac12 \sum_{ij} K_{ij} s_i s_j`, ``(sites, sites)``: beta a bond."""
-        number = torch.arange(self.length**2).reshape(self.shape)
-        matrix = torch.zeros(self.length**2, self.length**2, dtype=torch.float64)
-        for axis in (0, 1):
-            one, other = number.flatten(), number.roll(1, axis).flatten()
-            matrix[one, other] += self.beta
-            matrix[other, one] += self.beta
-        return matrix
 
 
 def wrap(angle: Tensor) -> Tensor:
@@ -201,6 +206,10 @@ class QuantumPath:
     def shape(self) -> tuple[int]:
         """The number of times."""
         return (self.times,)
+
+    def bonds(self) -> Tensor:
+        """How many bonds each pair of times has, ``(times, times)``."""
+        return _bonds(self.shape)
 
     @property
     def a(self) -> float:

@@ -42,6 +42,10 @@ def test_contract(action, generator):
         mirrored = x.reshape(-1, *action.shape).flip(axis).flatten(1)
         torch.testing.assert_close(action(mirrored), value)
     torch.testing.assert_close(action(-x), value)
+    far = action.bonds() == 0  # sites without a bond do not feel each other
+    curve = torch.autograd.functional.hessian(lambda y: action(y[None])[0], x[0])
+    assert float(curve[far & ~torch.eye(len(far), dtype=torch.bool)].abs().max()) == 0
+    assert bool((action.bonds().sum(0) == 2 * len(action.shape)).all())
     assert action(x.float()).dtype == torch.float32
 
 
@@ -66,7 +70,7 @@ def test_ising_is_the_model_of_the_exact_solution(length, beta):
     log_z = float(torch.logsumexp(-action(s), 0))
     assert log_z == pytest.approx(torus(beta, length).log_z * length**2, rel=1e-12)
     torch.testing.assert_close(
-        action(s[::97]), -torch.einsum("bi,ij,bj->b", s[::97], action.couplings(), s[::97]) / 2
+        action(s[::97]), -torch.einsum("bi,ij,bj->b", s[::97], beta * action.bonds(), s[::97]) / 2
     )
 
 
