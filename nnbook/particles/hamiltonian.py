@@ -25,7 +25,7 @@ from nnbook.arrays import Array, Potential, checked_values, fix_sign
 from nnbook.exact.lines import lattice_states
 from nnbook.particles.grid import Grid, Spectrum
 from nnbook.particles.sectors import Particles, Sector, Statistics
-from nnbook.train.linear_method import RayleighQuotient
+from nnbook.train.problems import RayleighQuotient
 
 #: A lattice Hamiltonian has no more configurations than this.
 MOST = 1_000_000

@@ -23,8 +23,9 @@ from nnbook.particles.grid import Spectrum
 from nnbook.particles.hamiltonian import Hamiltonian
 from nnbook.particles.sectors import Sector
 from nnbook.particles.waves import Symmetrised, WaveFunction, bend_where_classical, take_over
-from nnbook.train.linear_method import RayleighQuotient, minimise
+from nnbook.train.linear_method import minimise
 from nnbook.train.loop import Fit
+from nnbook.train.problems import RayleighQuotient
 
 
 @dataclass(frozen=True, eq=False)

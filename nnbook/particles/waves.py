@@ -53,6 +53,15 @@ class WaveFunction(nn.Module):
         out = F.softplus(self.mlp(x))
         return out[:, 0] - out[:, 1] if self.signed else out[:, 0]
 
+    def rescaling(self) -> Tensor:
+        r"""The direction in which a small output is only multiplied, ``(parameters,)``.
+
+        Where a and b are far below zero, softplus is the exponential function, and adding t to the last
+        biases makes of :math:`\psi` :math:`e^t \psi`.
+        """
+        last, every = self.mlp.linear()[-1].bias, list(self.parameters())
+        return torch.cat([torch.full_like(p.detach(), p is last).flatten() for p in every])
+
 
 class Symmetrised(nn.Module):
     r"""A network of N coordinates, made a boson or a fermion afterwards.
@@ -87,6 +96,12 @@ class Symmetrised(nn.Module):
         values = self.network(x[:, self.orders].flatten(0, 1))
         result: Tensor = values.view(len(x), -1) @ self.signs
         return result
+
+    def rescaling(self) -> Tensor:
+        """That of the plain network, if it has one, see :meth:`WaveFunction.rescaling`; or zeros."""
+        if isinstance(self.network, WaveFunction):
+            return self.network.rescaling()
+        return torch.zeros_like(flatten(self.network))
 
 
 def take_over(network: nn.Module, start: nn.Module) -> None:

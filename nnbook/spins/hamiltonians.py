@@ -26,7 +26,7 @@ from torch import Tensor
 
 from nnbook.exact import enumerate as exact
 from nnbook.spins.walkers import SpinWalkers, walkers_of
-from nnbook.train.linear_method import RayleighQuotient
+from nnbook.train.problems import RayleighQuotient
 
 Boundary = Literal["periodic", "open"]
 

@@ -24,7 +24,7 @@ from torch.func import grad, hessian, vmap
 
 from nnbook.arrays import check_values
 from nnbook.networks import jacobian
-from nnbook.train.linear_method import Expansion, Function
+from nnbook.train.problems import Expansion, Function
 
 Density = Callable[[Tensor, Tensor], Tensor]
 Jacobian = Callable[[Function, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -104,19 +104,19 @@ class ConvexLoss:
         values, jac = values.reshape(len(values), -1), jac.reshape(len(values), -1, jac.shape[-1])
         loss = self.weights @ vmap(self.density)(values, self.data)
         flat = jac.flatten(0, 1)
-        none = flat.new_empty(0)
+        none, one = flat.new_empty(0), flat.new_ones(())
         if self.density is half_square:
             scales = (0.5 * self.weights).sqrt().repeat_interleave(values.shape[1])
             rows, rest = scales[:, None] * flat, scales * (values - self.data).flatten()
             if len(flat) < flat.shape[1]:
                 # (A + m) d = -J^T s is solved by d = J^T z with (J J^T + m) z = -s, a smaller system
                 gram = rows @ rows.mT
-                return Expansion(loss, rest, gram, gram, scales.diag(), values.flatten(), flat, scales)
+                return Expansion(loss, rest, gram, gram, scales.diag(), values.flatten(), flat, scales, one)
             gram, pull = rows.mT @ rows, rows.mT * scales
-            return Expansion(loss, rows.mT @ rest, gram, gram, pull, values.flatten(), flat, none)
+            return Expansion(loss, rows.mT @ rest, gram, gram, pull, values.flatten(), flat, none, one)
         slope = self.weights[:, None] * vmap(grad(self.density))(values, self.data)
         bend = self.weights[:, None, None] * vmap(hessian(self.density))(values, self.data)
         pull = 0.5 * (bend @ jac).flatten(0, 1).mT
         curvature = pull @ flat
         gradient = 0.5 * (flat.mT @ slope.flatten())
-        return Expansion(loss, gradient, curvature, curvature, pull, values.flatten(), flat, none)
+        return Expansion(loss, gradient, curvature, curvature, pull, values.flatten(), flat, none, one)

@@ -21,156 +21,38 @@ second derivative is a difference of wave functions,
 
 so that networks of any operations are supported: nested forward differentiation, the exact way, costs five
 times as much, and is silently wrong in PyTorch 2.13 for determinants and solutions of linear equations.
+
+The energy does not know the scale of :math:`\psi`, and steps in flat valleys change it at no cost, until the
+tails of the wave function underflow. A model may therefore have a method ``rescaling``, see
+:meth:`nnbook.particles.waves.WaveFunction.rescaling`, along which steps bring its values back into range.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad_and_value, vmap
+from torch.func import vmap
 
-from nnbook.arrays import check_counts
-from nnbook.networks import as_function, assign, flatten, jacobian
+from nnbook.arrays import check_counts, finite
+from nnbook.networks import as_function, assign, flatten
 from nnbook.train.loop import End, Fit, digest, run, settled
-
-Function = Callable[[Tensor, Tensor], Tensor]
-
-
-class Problem(Protocol):
-    """What :func:`minimise` needs to know of a number that depends on a network's values on points.
-
-    :class:`RayleighQuotient` and :class:`~nnbook.train.gauss_newton.ConvexLoss` are two of them.
-    ``function`` is the network as a function of its parameter vector and of points, see
-    :func:`~nnbook.networks.as_function`.
-    """
-
-    @property
-    def points(self) -> Tensor:
-        """Where the network is evaluated, ``(n, dim)``."""
-
-    @property
-    def vector_valued(self) -> bool:
-        """Whether the network may have several values ``(n, m)`` at a point."""
-
-    def state(self, function: Function, params: Tensor) -> Tensor:
-        """What a step moves along a curve: as many numbers as ``tangents`` has rows."""
-
-    def value(self, function: Function, params: Tensor) -> Tensor:
-        """The number to be minimised."""
-
-    def expand(self, function: Function, params: Tensor) -> Expansion:
-        """It, to second order around one parameter vector."""
-
-
-@dataclass(frozen=True)
-class RayleighQuotient:
-    r"""The energy :math:`\langle\psi|H|\psi\rangle / \langle\psi|\psi\rangle` on a set of points.
-
-    Attributes:
-        points: where the wave function is evaluated, ``(n, dim)``.
-        operator: H, acting on the columns of an ``(n, k)`` tensor; symmetric in the inner product
-            :math:`\langle f|g\rangle = \sum_j w_j f_j g_j` and made of torch functions without side effects.
-        weights: quadrature weights w, ``(n,)``.
-        below: orthonormal states ``(n, k)`` that the wave function is kept orthogonal to.
-        coarser: the same energy on fewer points. Curvature, metric and tangents are then taken from there,
-            value and gradient from here: the steps end at the same minimum and cost less.
-    """
-
-    points: Tensor
-    operator: Callable[[Tensor], Tensor]
-    weights: Tensor
-    below: Tensor | None = None
-    coarser: RayleighQuotient | None = None
-
-    vector_valued: ClassVar[bool] = False
-
-    def state(self, function: Function, params: Tensor) -> Tensor:
-        """The wave function of one parameter vector: orthogonal to the states below, normalised.
-
-        Its values at the points ``(n,)``, at the coarser ones if there are any.
-        """
-        return (self.coarser or self)._wave(function, params)
-
-    def _wave(self, function: Function, params: Tensor) -> Tensor:
-        psi = self._project(function(params, self.points)[:, None])[:, 0]
-        psi = psi / _size(psi)
-        return psi / (self.weights @ psi.square()).sqrt()
-
-    def value(self, function: Function, params: Tensor) -> Tensor:
-        """The energy of one parameter vector, a scalar."""
-        psi = self._wave(function, params)
-        return (self.weights * psi) @ self.operator(psi[:, None])[:, 0]
-
-    def expand(self, function: Function, params: Tensor) -> Expansion:
-        """The energy to second order around one parameter vector."""
-        if self.coarser:
-            slope, energy = grad_and_value(self.value, argnums=1)(function, params)
-            return self.coarser.expand(function, params)._replace(energy=energy, gradient=slope / 2)
-        raw, jac = jacobian(function, params, self.points)
-        raw, jac = self._project(raw[:, None]), self._project(jac)
-        size = _size(raw)
-        size = size * (self.weights @ (raw / size).square()).sqrt()
-        psi, jac = raw / size, jac / size
-        jac = torch.addmm(jac, psi, self._bra(psi) @ jac, alpha=-1.0)
-        image, bra = self.operator(psi), self._bra(jac)
-        energy = (self._bra(psi) @ image).squeeze()
-        pull = self._bra(self.operator(jac)).sub_(energy * bra)
-        all_of_them = jac.new_empty(0)
-        return Expansion(
-            energy, (bra @ image)[:, 0], pull @ jac, bra @ jac, pull, psi[:, 0], jac, all_of_them
-        )
-
-    def _bra(self, f: Tensor) -> Tensor:
-        return (self.weights[:, None] * f).T
-
-    def _project(self, f: Tensor) -> Tensor:
-        return f if self.below is None else f - self.below @ (self._bra(self.below) @ f)
-
-
-def _size(psi: Tensor) -> Tensor:
-    """Largest value: a network may shrink until squares of its values underflow; its norm does not matter."""
-    return psi.detach().abs().amax()
-
-
-class Expansion(NamedTuple):
-    r"""A number to second order: itself, half its gradient g ``(p,)``, curvature A and metric S ``(p, p)``.
-
-    With ``pull``, J^T W (H - E) ``(p, n)``, which turns a change of the wave function into a force on the
-    parameters; ``state``, psi ``(n,)``; and its ``tangents``, J ``(n, p)``.
-
-    Where there are fewer numbers than parameters, n < p, a problem may have ``scales`` d ``(n,)``: steps are
-    then :math:`J^T d\, z`, and g, A, S and pull belong to z ``(n,)``. Otherwise d is empty.
-    """
-
-    energy: Tensor
-    gradient: Tensor
-    curvature: Tensor
-    metric: Tensor
-    pull: Tensor
-    state: Tensor
-    tangents: Tensor
-    scales: Tensor
-
-    def whole_curvature(self) -> Tensor:
-        """The curvature A ``(p, p)``, in the parameters whatever is solved for."""
-        rows = self.scales[:, None] * self.tangents if self.scales.numel() else None
-        return self.curvature if rows is None else rows.mT @ rows
-
-    def steps(self, solved: Tensor) -> Tensor:
-        """Steps in the parameters ``(starts, rungs, p)`` from what was solved for."""
-        return (self.scales[:, None] * solved) @ self.tangents if self.scales.numel() else solved
-
+from nnbook.train.problems import Expansion, Function, Problem
+from nnbook.train.problems import RayleighQuotient as RayleighQuotient
 
 # Factors on (mu, nu) that each step tries; the lowest energy wins.
 LADDER = ((0.1, 1.0), (1.0, 1.0), (10.0, 1.0), (3.0, 0.1), (0.3, 10.0))
 # Part of a step over which its bend is measured: 4e-14 of rounding, some per cent of the third derivative.
 PART = 0.1
+# A problem ends after so many rejected steps in a row: their damping has grown as far as it may.
+STUCK = 12
+# Logarithm of the size below which a wave function is scaled up: softplus is the exponential function there.
+FLOOR = math.log(1e-16)
 
 
 @dataclass
@@ -188,13 +70,15 @@ class _Search:
     tolerance: float
     patience: int
     accelerate: bool
+    rescaling: Tensor
     leaves: ClassVar[tuple[Tensor, ...]] = ()  # a step never goes up
 
     def __post_init__(self) -> None:
         one = torch.ones_like(self.params[:, 0])
         self.mu, self.nu, self.value = 0.01 * one, 0.01 * one, torch.inf * one
         self.stage, self.together = 0, 0  # the problem at hand, and its steps with several starts
-        self.alone: list[float] = []  # its values with one
+        self.made, self.alone = 0, list[float]()  # its steps with one, and the values after those accepted
+        self.rejected, self.promise = 0, 0.0  # in a row, and what the model promised before the first of them
         tensors = [[v for v in vars(p).values() if isinstance(v, Tensor)] for p in self.problems]
         self.problem = {
             "starts": f"{len(one)} of {self.params.shape[1]} parameters, {self.params.dtype}",
@@ -208,12 +92,13 @@ class _Search:
 
     def step(self) -> dict[str, float]:
         if self._over():
-            self.stage, self.together, self.alone = self.stage + 1, 0, []
+            self.stage, self.alone = self.stage + 1, []
+            self.together = self.made = self.rejected = 0
         current, starts = self.problems[self.stage], len(self.params)
-        self._move(current)
+        better, promise = self._move(current)
         value = float(self.value.min())
         if starts == 1:
-            self.alone.append(value)
+            self._note(value, bool(better), float(promise))
         else:
             self.together += 1
             if self.together % self.explore == 0:
@@ -222,19 +107,31 @@ class _Search:
                 self.mu, self.nu = self.mu[keep], self.nu[keep]
         return {"value": value, "stage": self.stage, "points": len(current.points)}
 
-    def _move(self, problem: Problem) -> None:
-        """One step of each descent: try every rung of the ladder, keep the lowest value."""
+    def _note(self, value: float, better: bool, promise: float) -> None:
+        """Count a step; one that was rejected says nothing of convergence, but what it promised may."""
+        self.made += 1
+        self.promise = self.promise if self.rejected else promise
+        self.rejected = 0 if better else self.rejected + 1
+        self.alone += [value] * better
+
+    def _move(self, problem: Problem) -> tuple[Tensor, Tensor]:
+        """One step of each descent: try every rung of the ladder, keep the lowest value.
+
+        Whether it is lower than before, and how much the model had promised to first order, ``(starts,)``.
+        """
         here = vmap(lambda p: problem.expand(self.function, p))(self.params)
         ladder = self.mu.new_tensor(LADDER)
         mu, nu = self.mu[:, None] * ladder[:, 0], (self.nu[:, None] * ladder[:, 1]).clamp(1e-9, 1.0)
         factor, solved = _factor(here, mu, nu)
         change = here.steps(-_times_inverse(factor, here.gradient[:, None].expand(*mu.shape, -1)))
+        promise = torch.where(solved, -(change * here.steps(here.gradient[:, None])).sum(-1), torch.inf)
         if self.accelerate:
             bend = self._bend(problem, here, change)
             acceleration = here.steps(-_times_inverse(factor, bend @ here.pull.mT))
             small = acceleration.norm(dim=-1) < 1.5 * change.norm(dim=-1)
             change = change + 0.5 * torch.where(small[..., None], acceleration, 0.0)
-        trial = self.params[:, None] + change
+        lift = (FLOOR - here.size.log()).clamp(min=0)[:, None] * self.rescaling
+        trial = (self.params + lift)[:, None] + change
         value = vmap(vmap(lambda p: problem.value(self.function, p)))(trial)
         value = torch.where(solved & value.isfinite(), value, torch.inf)
         lowest, best = value.min(1)
@@ -243,24 +140,29 @@ class _Search:
         self.mu = torch.where(better, mu[each, best], 100 * self.mu).clamp(1e-14, 1e8)
         self.nu = torch.where(better, nu[each, best], self.nu)
         self.value = torch.where(better, lowest, here.energy).nan_to_num(nan=torch.inf, posinf=torch.inf)
+        return better, promise.amin(1)
 
     def _bend(self, problem: Problem, here: Expansion, change: Tensor) -> Tensor:
         """The second derivatives of the states along the changes, ``(starts, rungs, n)``."""
         states = vmap(vmap(lambda p: problem.state(self.function, p)))(self.params[:, None] + PART * change)
         return (2 / PART) * ((states - here.state[:, None]) / PART - change @ here.tangents.mT)
 
-    def _over(self) -> bool:
-        return len(self.alone) >= self.steps or settled(self.alone, self.tolerance, self.patience)
-
-    def end(self, values: Sequence[float]) -> End | None:
-        if not self._over() or self.stage < len(self.problems) - 1:
-            return None
+    def _over(self) -> End | None:
+        """Whether the problem at hand is done."""
         if settled(self.alone, self.tolerance, self.patience):
             return End(True, f"gain below {self.tolerance:g}")
-        return End(False, f"{self.steps} steps on the last problem were not enough")
+        if self.rejected >= STUCK:
+            good = self.promise < self.tolerance
+            return End(good, f"no step gains anything, the best promised {self.promise:.1e}")
+        if self.made >= self.steps:
+            return End(False, f"{self.steps} steps on the last problem were not enough")
+        return None
+
+    def end(self, values: Sequence[float]) -> End | None:
+        return self._over() if self.stage == len(self.problems) - 1 else None
 
     def state(self) -> dict[str, Any]:
-        names = ("params", "mu", "nu", "value", "stage", "together", "alone")
+        names = ("params", "mu", "nu", "value", "stage", "together", "alone", "made", "rejected", "promise")
         return {name: getattr(self, name) for name in names}
 
     def load(self, state: dict[str, Any]) -> None:
@@ -307,7 +209,8 @@ def minimise(
         starts: initial parameter vectors ``(starts, parameters)``; default: those of ``model``.
         explore: steps between two halvings of the starts.
         steps: at most so many steps of the best start on each problem.
-        tolerance: a problem is solved when ``patience`` steps gain less energy than this.
+        tolerance: a problem is solved when ``patience`` steps gain less energy than this. Steps that were
+            rejected do not count, unless there are twelve in a row and the first promised less than this.
         patience: see ``tolerance``.
         accelerate: bend each step along the family of wave functions; without it, the plain linear method.
         checkpoint, every, label: see :func:`nnbook.train.loop.run`.
@@ -317,14 +220,18 @@ def minimise(
         problem) and ``"points"`` (its size).
 
     Raises:
-        ValueError: a count below 1, no problem, a model or starts of the wrong shape, a checkpoint of another
-            problem.
+        ValueError: a count below 1, a tolerance below zero, no problem, a model or starts of the wrong shape,
+            a checkpoint of another problem.
     """
     problems = list(problem) if isinstance(problem, Sequence) else [problem]
     check_counts(explore=explore, steps=steps, patience=patience)
+    finite("tolerance", tolerance, least=0)
     _check(problems, model, starts)
     first = flatten(model)[None] if starts is None else starts.to(flatten(model))
-    search = _Search(problems, as_function(model), first, explore, steps, tolerance, patience, accelerate)
+    rescaling = getattr(model, "rescaling", lambda: torch.zeros_like(first[0]))
+    search = _Search(
+        problems, as_function(model), first, explore, steps, tolerance, patience, accelerate, rescaling()
+    )
     fit = run(search, label=label, checkpoint=checkpoint, every=every)
     if math.isfinite(fit.value):
         assign(model, search.params[search.value.argmin()])

@@ -1,12 +1,14 @@
 """Networks as wave functions: signs, symmetries, gradients, where their units bend."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnbook.networks import flatten
+from nnbook.networks import assign, flatten
 from nnbook.particles.grid import Grid
 from nnbook.particles.hamiltonian import Hamiltonian, trapped
 from nnbook.particles.sectors import Particles
@@ -67,3 +69,21 @@ def test_take_over_copies_a_network_of_the_same_shape_only():
     assert torch.equal(flatten(network), flatten(start))
     with pytest.raises(ValueError, match="start: got a network of 10 parameters, expected 13; use the same"):
         take_over(WaveFunction((4,)), start)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_faint_wave_function_is_only_multiplied_along_its_rescaling(count, signed):
+    plain = WaveFunction((4, 3), inputs=count, signed=signed, generator=generator())
+    with torch.no_grad():
+        plain.mlp.linear()[-1].bias -= 60
+    psi = plain if count == 1 else Symmetrised(plain, Particles(count, "fermion"))
+    x = torch.randn(7, count, generator=generator(), dtype=torch.float64)
+    faint, vector, along = psi(x), flatten(psi), psi.rescaling()
+    assign(psi, vector - 500 * along)
+    torch.testing.assert_close(psi(x) * math.exp(500), faint, rtol=1e-12, atol=0)
+
+
+def test_networks_of_others_have_no_rescaling():
+    linear = torch.nn.Linear(2, 1, dtype=torch.float64)
+    assert not Symmetrised(linear, Particles(2)).rescaling().any()

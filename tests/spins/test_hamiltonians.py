@@ -13,7 +13,7 @@ from scipy.sparse import coo_array, eye_array, kron
 
 from nnbook.spins.hamiltonians import SpinHamiltonian, chain, heisenberg, ising, rectangle, square
 from nnbook.spins.states import MeanField, RestrictedBoltzmannMachine
-from nnbook.train.linear_method import RayleighQuotient
+from nnbook.train.problems import RayleighQuotient
 
 # the first state is up, as in the basis
 PAULI = {"x": np.array([[0, 1], [1, 0]]), "y": np.array([[0, -1j], [1j, 0]]), "z": np.diag([1, -1])}

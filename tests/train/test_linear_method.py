@@ -13,7 +13,8 @@ from torch import nn
 
 from nnbook.networks import MLP, as_function, flatten
 from nnbook.train import loop
-from nnbook.train.linear_method import RayleighQuotient, minimise
+from nnbook.train.linear_method import minimise
+from nnbook.train.problems import RayleighQuotient
 
 seeds = st.integers(0, 2**31)
 
@@ -328,6 +329,50 @@ def test_starts_without_any_energy_leave_the_model_alone(bad):
     assert torch.equal(flatten(model), before)
 
 
+class Faint(Decaying):
+    """One that grows fainter step by step, unless it is told where its scale is."""
+
+    def __init__(self, seed=1):
+        super().__init__(seed)
+        self.loudness = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+    def forward(self, x):
+        return torch.exp(self.loudness) * super().forward(x)
+
+    def rescaling(self):
+        own = [torch.full_like(p.detach(), p is self.loudness).flatten() for p in self.parameters()]
+        return torch.cat(own)
+
+
+@pytest.mark.parametrize("loudness", [-60.0, -600.0])
+def test_faint_wave_function_is_brought_back_into_range(loudness):
+    plain, faint = Faint(), Faint()
+    with torch.no_grad():
+        faint.loudness.fill_(loudness)
+    ends = [minimise(oscillator("hermite"), model, steps=30).value for model in (plain, faint)]
+    assert ends[1] == pytest.approx(ends[0], abs=1e-9)
+    assert -45 < faint.loudness.item() < -30  # 1e-16 is exp(-37)
+
+
+class Coarse(Gaussian):
+    """A Gaussian whose width moves in steps of a thousandth: no short step gains anything."""
+
+    def forward(self, x):
+        steps = ((1000 * self.log_a).floor() + 0.5) / 1000
+        width = self.log_a + (steps - self.log_a).detach()
+        return torch.exp(-width.exp() * x[:, 0] ** 2 / 2)
+
+
+@pytest.mark.parametrize(("tolerance", "converged"), [(1e-2, True), (1e-12, False)])
+def test_rejected_steps_are_converged_only_if_they_promised_little(tolerance, converged):
+    """The model promises about 1e-7 where it gets stuck."""
+    problem, model = oscillator("hermite"), Coarse(1.3)
+    fit = minimise(problem, model, tolerance=tolerance, patience=100)
+    assert fit.converged is converged
+    assert fit.steps < 400
+    assert fit.reason.startswith("no step gains anything, the best promised")
+
+
 # Checkpoints
 
 
@@ -391,6 +436,12 @@ def test_checkpoint_of_another_problem_is_refused(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("problem", "model", "options", "message"),
     [
+        (
+            oscillator("legendre"),
+            Gaussian(1.0),
+            {"tolerance": np.nan},
+            "tolerance: got nan",
+        ),
         (oscillator("legendre"), Gaussian(1.0), {"explore": 0}, "explore: got 0, expected a whole number"),
         (oscillator("legendre"), Gaussian(1.0), {"steps": 0}, "steps: got 0, expected a whole number"),
         (oscillator("legendre"), Gaussian(1.0), {"patience": 0}, "patience: got 0, expected a whole number"),

@@ -15,8 +15,9 @@ from nnbook.spins.hamiltonians import chain, ising
 from nnbook.spins.states import RestrictedBoltzmannMachine
 from nnbook.train.first_order import fit
 from nnbook.train.gauss_newton import ConvexLoss
-from nnbook.train.linear_method import RayleighQuotient, minimise
+from nnbook.train.linear_method import minimise
 from nnbook.train.loop import End, read_checkpoint, run, settled, write_checkpoint
+from nnbook.train.problems import RayleighQuotient
 from nnbook.train.quasi_newton import descend
 from nnbook.train.sampled import optimise
 
