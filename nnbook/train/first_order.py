@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from nnbook.arrays import check_counts
-from nnbook.train.loop import End, Fit, plain, run, settled
+from nnbook.arrays import check_counts, finite
+from nnbook.train.checkpoints import plain
+from nnbook.train.loop import End, Fit, run, settled, uninterrupted
 
 
 def fit(
@@ -51,7 +52,9 @@ def fit(
         draws at hand.
 
     Raises:
-        ValueError: nothing to train, negative ``steps``, a checkpoint of another problem.
+        ValueError: nothing to train, negative ``steps``, a learning rate or a tolerance that is negative or
+            not finite, a checkpoint of another problem.
+        OSError: the checkpoint cannot be written.
 
     >>> x = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
     >>> fit(lambda: (x - 1).square().sum(), [x], steps=2000).value < 1e-8
@@ -62,8 +65,11 @@ def fit(
         raise ValueError("params: got no trainable tensor, expected at least one with requires_grad")
     check_counts(steps=steps, least=0)
     check_counts(patience=patience)
-    stop = None if tolerance is None else (tolerance, patience)
-    descent = _Descent(loss, leaves, optimiser(leaves), schedule, generator, steps, stop)
+    stop = None if tolerance is None else (finite("tolerance", tolerance, least=0), patience)
+    with uninterrupted():  # the first optimiser imports half of PyTorch
+        descent = _Descent(loss, leaves, optimiser(leaves), schedule, generator, steps, stop)
+    for group in descent.optimiser.param_groups:
+        finite("lr", group["lr"], least=0)
     return run(descent, label=label, steps=steps, checkpoint=checkpoint, every=every, divergence=divergence)
 
 

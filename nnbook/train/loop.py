@@ -7,9 +7,7 @@ What is trained, and how, is the business of a :class:`Trainer`; :func:`run` mak
 from __future__ import annotations
 
 import hashlib
-import io
 import math
-import os
 import signal
 import threading
 import time
@@ -26,8 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from nnbook.arrays import check_counts
+from nnbook.arrays import check_counts, positive
 from nnbook.runtime import small_networks, watched
+from nnbook.train.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,14 +142,17 @@ def run(
         The :class:`Fit`.
 
     Raises:
-        ValueError: ``every`` below 1; a checkpoint that is a folder or a device, that cannot be read, or that
-            belongs to another problem: the value at its parameters is computed anew, and must be the one that
-            was stored.
+        ValueError: ``every`` below 1; a divergence that is not above zero; a checkpoint that is a folder or a
+            device, that cannot be read, or that belongs to another problem: the value at its parameters is
+            computed anew, and must be the one that was stored.
+        OSError: the checkpoint cannot be written, or another run writes it too.
     """
     check_counts(every=every)
+    if divergence != math.inf:
+        positive("divergence", divergence)
     end, why = None, "interrupted"
     with small_networks(), _ctrl_c() as pressed:
-        log = _Log(trainer, None if checkpoint is None else checkpoint_file(checkpoint), divergence)
+        log = _Log(trainer, None if checkpoint is None else Checkpoint(checkpoint), divergence)
         bar = tqdm(desc=label, initial=log.steps, total=steps, disable=not watched())
         try:
             log.check(log.first)
@@ -208,16 +210,25 @@ def _ctrl_c() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the block has ended: an import that is broken off would stay half done."""
+    with _ctrl_c() as pressed:
+        yield
+    if pressed():
+        raise KeyboardInterrupt
+
+
 class _Log:
     """The history of a run, and its checkpoint."""
 
-    def __init__(self, trainer: Trainer, path: Path | None, divergence: float) -> None:
-        self.trainer, self.path, self.divergence = trainer, path, divergence
+    def __init__(self, trainer: Trainer, file: Checkpoint | None, divergence: float) -> None:
+        self.trainer, self.file, self.divergence = trainer, file, divergence
         self.columns: dict[str, list[float]] = {"seconds": [], "value": []}
         self.saved, began = -1, time.perf_counter()
-        if path and path.exists():
+        if file and file.path.exists():
             with _kept(trainer.leaves):
-                self._resume(read_checkpoint(path))
+                self._resume(file.read(), file.path)
         else:
             self.first = trainer.begin()
         self.best = min([self.first, *self.values])
@@ -235,18 +246,18 @@ class _Log:
     def last(self) -> float:
         return (self.values or [self.first])[-1]
 
-    def _resume(self, stored: dict[str, Any]) -> None:
+    def _resume(self, stored: dict[str, Any], path: Path) -> None:
         here, there = dict(self.trainer.problem), stored.get("problem", {})
         remedy = "delete the file or name another"
         if changed := [name for name in {**there, **here} if there.get(name) != here.get(name)]:
             got, wanted = (", ".join(f"{n} {side.get(n)}" for n in changed) for side in (there, here))
-            raise ValueError(f"checkpoint: {self.path} holds a run with {got}; expected {wanted}; {remedy}")
+            raise ValueError(f"checkpoint: {path} holds a run with {got}; expected {wanted}; {remedy}")
         self.trainer.load(stored["trainer"])
         self.first, self.columns = stored["first"], stored["columns"]
         self.saved, now = self.steps, self.trainer.begin()
         if not math.isclose(now, self.last, rel_tol=1e-6, abs_tol=1e-9 * abs(self.first)):
             raise ValueError(
-                f"checkpoint: {self.path} was written at a value of {self.last:.12g}, but its parameters now "
+                f"checkpoint: {path} was written at a value of {self.last:.12g}, but its parameters now "
                 f"give {now:.12g}; expected the same data, couplings and random generator as then; {remedy}"
             )
 
@@ -266,93 +277,11 @@ class _Log:
 
     def save(self) -> None:
         """Write the checkpoint, unless it is there already."""
-        if self.path and self.saved != self.steps:
-            self.saved = self.steps
+        if self.file and self.saved != self.steps:
             state = {"problem": dict(self.trainer.problem), "trainer": self.trainer.state()}
-            write_checkpoint(self.path, {**state, "first": self.first, "columns": self.columns})
+            self.file.write({**state, "first": self.first, "columns": self.columns})
+            self.saved = self.steps
 
     def fit(self, end: End) -> Fit:
         history = {name: np.array(column) for name, column in self.columns.items()}
         return Fit(self.last, self.steps, *end, {"step": np.arange(1.0, self.steps + 1), **history})
-
-
-def checkpoint_file(path: str | Path) -> Path:
-    """The regular file that a path names, links followed; its folder is made.
-
-    Raises:
-        ValueError: a folder, a device, or a place where no file can be made.
-    """
-    file = Path(os.path.realpath(path))
-    if file.exists() and not file.is_file():
-        what = "a folder" if file.is_dir() else "no regular file"
-        raise ValueError(f"checkpoint: got {path}, which is {what}; expected the name of a file")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"checkpoint: got {path}, whose folder cannot be made ({error})") from error
-    return file
-
-
-HEAD = b"nnbook checkpoint 1\n"
-
-
-def write_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
-    """Write a file that :func:`read_checkpoint` can read.
-
-    It is written beside its place and renamed: a reader sees the old state or the new one, never a half.
-
-    Raises:
-        ValueError: no regular file, see :func:`checkpoint_file`.
-        TypeError: something that is neither a tensor, a number, a string, nor a list or dict of them.
-    """
-    file, buffer = checkpoint_file(path), io.BytesIO()
-    try:
-        torch.save(plain(state), buffer)
-        _unpack(data := buffer.getvalue())
-    except Exception as error:
-        raise TypeError(
-            f"checkpoint: {path} could not be read back ({error}); expected tensors, numbers, strings, and "
-            "lists and dicts of them"
-        ) from error
-    part = file.with_name(file.name + ".part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(HEAD + hashlib.sha256(data).digest() + data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read what :func:`write_checkpoint` wrote.
-
-    Raises:
-        ValueError: no file, one that something else wrote, or one that has changed since.
-    """
-    remedy = "delete the file or name another"
-    try:
-        content = Path(path).read_bytes()
-        digest, data = content[len(HEAD) : len(HEAD) + 32], content[len(HEAD) + 32 :]
-        if not content.startswith(HEAD):
-            raise ValueError("no checkpoint of nnbook")
-        if hashlib.sha256(data).digest() != digest:
-            raise ValueError("damaged: its checksum does not match")
-        return _unpack(data)
-    except Exception as error:
-        raise ValueError(f"checkpoint: {path} cannot be read ({error}); {remedy}") from error
-
-
-def _unpack(data: bytes) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    return state
-
-
-def plain(value: Any) -> Any:
-    """The same with Python's own numbers for NumPy's, which cannot be read back safely."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, dict):
-        return type(value)({plain(name): plain(content) for name, content in value.items()})
-    return type(value)(plain(v) for v in value) if isinstance(value, list | tuple) else value

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnbook.arrays import check_counts, finite
 from nnbook.train.loop import End, Fit, run
 
 #: Maps parameters ``(batch, k)`` to values ``(batch,)`` and gradients ``(batch, k)``.
@@ -45,16 +46,19 @@ def descend(
         descent ``(starts,)``, infinite for one that was left out, and its parameters ``(starts, k)``.
 
     Raises:
-        ValueError: starts of another shape, or no start with a finite loss.
+        ValueError: starts of another shape or dtype, a negative tolerance, or no start with a finite loss.
 
     >>> bowl = lambda x: ((x - 1).square().sum(1), 2 * (x - 1))
     >>> descend(bowl, torch.zeros(2, 3, dtype=torch.float64))[2][0]
     tensor([1., 1., 1.], dtype=torch.float64)
     """
-    if starts.ndim != 2 or 0 in starts.shape:
+    if starts.ndim != 2 or 0 in starts.shape or not starts.is_floating_point():
         raise ValueError(
-            f"starts: got shape {tuple(starts.shape)}, expected (starts, k), one parameter vector a row"
+            f"starts: got shape {tuple(starts.shape)} of {starts.dtype}, expected (starts, k), one vector of "
+            "real parameters a row"
         )
+    check_counts(steps=steps, least=0)
+    finite("tolerance", tolerance, least=0)
     trainer = Descents(loss, starts, steps=steps, tolerance=tolerance)
     fit = run(trainer, label=label, steps=steps, checkpoint=checkpoint)
     return fit, trainer.value.nan_to_num(torch.inf, torch.inf), trainer.params
@@ -72,7 +76,7 @@ class Descents:
         self.fresh = self.value.isfinite()  # not yet scaled
         self.stuck = ~self.fresh
         if self.stuck.all():
-            raise ValueError("starts: got none with a finite loss; check the loss and its starts")
+            raise ValueError("starts: got none with a finite loss, expected at least one; check the loss")
 
     @property
     def problem(self) -> Mapping[str, str]:
@@ -136,7 +140,7 @@ class Descents:
         going, slope = ~self.done & ~self.stuck, float(self.gradient[best].abs().max())
         if going.any() and len(values) < self.steps:
             return None
-        return End(slope <= 10 * self.tolerance, f"best of {len(self.params)} starts, slope {slope:.0e} left")
+        return End(slope <= self.tolerance, f"best of {len(self.params)} starts, slope {slope:.0e} left")
 
     def state(self) -> dict[str, Any]:
         """All that the next step depends on."""

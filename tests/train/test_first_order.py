@@ -197,6 +197,8 @@ def test_checkpoint_of_another_problem_is_refused(tmp_path, other, message):
         ([torch.ones(1)], {"steps": 1}, r"params: got no trainable tensor"),
         ([leaf(1.0)], {"steps": -1}, r"steps: got -1, expected a whole number, at least 0"),
         ([leaf(1.0)], {"steps": 1, "patience": 0}, r"patience: got 0, expected a whole number, at least 1"),
+        ([leaf(1.0)], {"steps": 1, "tolerance": np.nan}, r"tolerance: got nan, expected a finite number, at"),
+        ([leaf(1.0)], {"steps": 1, "optimiser": partial(SGD, lr=np.nan)}, r"lr: got nan, expected a finite"),
     ],
 )
 def test_nothing_to_do_is_named(parameters, options, message):

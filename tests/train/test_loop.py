@@ -1,6 +1,5 @@
 """The training loop: what a row means, the guard, Ctrl-C, checkpoints of the right file and problem."""
 
-import os
 import re
 import signal
 import threading
@@ -13,10 +12,11 @@ import torch
 from nnbook.networks import MLP, flatten
 from nnbook.spins.hamiltonians import chain, ising
 from nnbook.spins.states import RestrictedBoltzmannMachine
+from nnbook.train.checkpoints import read_checkpoint
 from nnbook.train.first_order import fit
 from nnbook.train.gauss_newton import ConvexLoss
 from nnbook.train.linear_method import minimise
-from nnbook.train.loop import End, read_checkpoint, run, settled, write_checkpoint
+from nnbook.train.loop import End, run, settled
 from nnbook.train.problems import RayleighQuotient
 from nnbook.train.quasi_newton import descend
 from nnbook.train.sampled import optimise
@@ -197,6 +197,22 @@ def test_second_ctrl_c_raises_and_the_step_is_undone():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_waits_until_an_optimiser_is_made():
+    """Its first import may not be broken off: what is half imported stays so."""
+    made = []
+
+    def optimiser(leaves):
+        ctrl_c(None)
+        made.append(torch.optim.Adam(leaves))
+        return made[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(lambda: torch.zeros(()), [torch.ones(1, requires_grad=True)], steps=1, optimiser=optimiser)
+    assert len(made) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_other_threads_may_train():
     found = []
     worker = threading.Thread(target=lambda: found.append(go(Halving())))
@@ -254,70 +270,17 @@ def test_link_is_followed(tmp_path):
     assert read_checkpoint(target)["columns"]["value"][-1] == 0.5**8
 
 
-def no_checkpoint(folder):
-    (folder / "x").write_bytes(b"half a file")
-
-
-def damaged(folder):
-    write_checkpoint(folder / "x", {"numbers": torch.ones(1000)})
-    content = bytearray((folder / "x").read_bytes())
-    content[-2000] ^= 1
-    (folder / "x").write_bytes(content)
-
-
 @pytest.mark.parametrize(
-    ("make", "name", "message"),
+    ("options", "message"),
     [
-        (lambda folder: None, "/dev/null", r"checkpoint: got /dev/null, which is no regular file; expected"),
-        (
-            lambda folder: (folder / "x").mkdir(),
-            "x",
-            r"checkpoint: got .*x, which is a folder; expected the name",
-        ),
-        (
-            lambda folder: os.mkfifo(folder / "x"),
-            "x",
-            r"which is no regular file; expected the name of a file",
-        ),
-        (no_checkpoint, "x/y", r"checkpoint: got .*x/y, whose folder cannot be made"),
-        (no_checkpoint, "x", r"checkpoint: .*x cannot be read \(no checkpoint of nnbook\); delete the file"),
-        (damaged, "x", r"checkpoint: .*x cannot be read \(damaged: its checksum does not match\); delete"),
+        ({"every": 0}, r"every: got 0, expected a whole number, at least 1"),
+        ({"divergence": float("nan")}, r"divergence: got nan, expected a finite number above 0"),
+        ({"divergence": -1.0}, r"divergence: got -1, expected a finite number above 0"),
     ],
 )
-def test_file_that_cannot_be_used_is_named(tmp_path, make, name, message):
-    make(tmp_path)
+def test_options_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=message):
-        go(Halving(), checkpoint=tmp_path / name)
-
-
-def test_every_below_one_is_named():
-    with pytest.raises(ValueError, match=r"every: got 0, expected a whole number, at least 1"):
-        go(Halving(), every=0)
-
-
-def test_numbers_of_numpy_come_back_as_python_s(tmp_path):
-    path = tmp_path / "state.pt"
-    state = {
-        "rate": np.float64(0.1),
-        "rows": [(np.int64(2), 1 + 2j)],
-        "x": torch.ones(2, dtype=torch.complex64),
-    }
-    write_checkpoint(path, state)
-    found = read_checkpoint(path)
-    assert (found["rate"], found["rows"], type(found["rate"])) == (0.1, [(2, 1 + 2j)], float)
-    assert torch.equal(found["x"], state["x"])
-
-
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "run.pt"
-    write_checkpoint(path, {"old": 1})
-    with pytest.raises(TypeError, match=r"checkpoint: .*run.pt could not be read back .*expected tensors"):
-        write_checkpoint(path, {"new": lambda: 1})
-    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_checkpoint(path, {"new": 1})
-    assert read_checkpoint(path) == {"old": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["run.pt"]
+        go(Halving(), **options)
 
 
 @pytest.mark.parametrize("watched", [True, False])

@@ -77,5 +77,24 @@ def test_a_start_without_a_loss_is_left_out():
 
 
 def test_starts_of_a_wrong_shape_are_refused():
-    with pytest.raises(ValueError, match=r"starts: got shape \(2,\), expected \(starts, k\)"):
+    with pytest.raises(
+        ValueError, match=r"starts: got shape \(2,\) of torch.float64, expected \(starts, k\)"
+    ):
         descend(tilted, STARTS[0])
+    with pytest.raises(ValueError, match=r"of torch.int64, expected \(starts, k\), one vector of real"):
+        descend(tilted, STARTS.long())
+
+
+def test_converged_means_the_stated_tolerance():
+    for tolerance in (1e-3, 1e-6, 1e-9):
+        fit, _, params = descend(rosenbrock, STARTS, tolerance=tolerance)
+        slope = float(rosenbrock(params)[1].abs().amax(1)[rosenbrock(params)[0].argmin()])
+        assert fit.converged == (slope <= tolerance)
+    fit = descend(rosenbrock, STARTS, tolerance=0.0)[0]
+    assert not fit.converged or "slope 0e+00" in fit.reason
+
+
+@pytest.mark.parametrize("tolerance", [float("nan"), -1.0, float("inf")])
+def test_a_tolerance_that_is_none(tolerance):
+    with pytest.raises(ValueError, match=r"tolerance: got .*, expected a finite number, at least 0"):
+        descend(tilted, STARTS, tolerance=tolerance)

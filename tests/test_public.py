@@ -1,0 +1,601 @@
+"""Bad numbers, arrays and shapes for all that readers call: an answer, or an error that says what to do.
+
+Each row of the table calls a function in a way that works. Then one argument at a time is replaced by what is
+wrong: not finite, negative, zero, a fraction, empty, of another shape or dtype. No call may hang, none gives
+NaN for finite input, and an error is a ValueError that says what it got and expected, or a TypeError.
+"""
+
+import dataclasses
+import math
+import re
+import signal
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import nnbook
+from nnbook import (
+    derivatives,
+    discrete_geometry,
+    networks,
+    networks_as_tensors,
+    physics_informed,
+    polytopes,
+    show,
+)
+from nnbook.dynamics import equations
+from nnbook.exact import chains, enumerate, lines, solutions
+from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
+from nnbook.particles import grid, hamiltonian, sectors, solve, waves
+from nnbook.sample import clusters, estimates, metropolis
+from nnbook.spins import (
+    entanglement,
+    hamiltonians,
+    imaginary_time,
+    machines,
+    machines_as_tensors,
+    states,
+    tensors,
+    walkers,
+)
+from nnbook.train import first_order, gauss_newton, linear_method, quasi_newton, reconfiguration, sampled
+
+F = {"dtype": torch.float64}
+
+
+def dice():
+    return torch.Generator().manual_seed(1)
+
+
+def some(*shape):
+    return torch.randn(shape, generator=dice(), **F)
+
+
+def numbers(*shape):
+    return some(*shape).numpy()
+
+
+def mlp(*sizes, activation="softplus"):
+    inputs, *hidden, outputs = sizes
+    return networks.MLP(inputs, hidden, outputs, activation=activation, generator=dice(), **F)
+
+
+def net(*sizes):
+    return network.PolytopeNet(3, (4,), (1.0,), generator=dice())
+
+
+def harmonic(points=12):
+    return hamiltonian.Hamiltonian(grid.Grid(points, 4.0), lambda x: x**2)
+
+
+def pair():
+    return hamiltonian.trapped("boson", grid.Grid(6, 4.0))
+
+
+def psi():
+    return torch.exp(-(torch.linspace(-4, 4, 11, **F) ** 2))
+
+
+def model():
+    return hamiltonians.ising(hamiltonians.chain(4), field=1.0)
+
+
+def machine():
+    return states.RestrictedBoltzmannMachine(4, 4, generator=dice())
+
+
+def spins():
+    return hamiltonians.all_spins(4)[3:6]
+
+
+def mps():
+    return [some(2, 1, 2), some(2, 2, 2), some(2, 2, 1)]
+
+
+def terms():
+    return [physics_informed.Term("wave", lambda x, u: u.value, some(5, 2))]
+
+
+def residuals():
+    return physics_informed.Residuals(mlp(2, 3, 1, activation="tanh"), terms())
+
+
+def region():
+    return physics_informed.Region(torch.zeros(2, **F), torch.ones(2, **F))
+
+
+def box():
+    return linear_pieces.square(1.0)
+
+
+def quotient():
+    return {"points": some(8, 1), "operator": lambda f: f, "weights": torch.ones(8, **F), "below": None}
+
+
+def convex():
+    return {"points": some(8, 2), "data": some(8, 1), "weights": torch.ones(8, **F)}
+
+
+def bowl(x):
+    return (x - 1).square().sum(1), 2 * (x - 1)
+
+
+def calm(x):
+    return ((x - 1) ** 2).sum()
+
+
+def trained(**options):
+    x = torch.ones(1, **F, requires_grad=True)
+    return first_order.fit(lambda: (x**2).sum(), [x], **options)
+
+
+def drawn(**options):
+    return metropolis.metropolis(model().walkers(machine(), spins()), generator=dice(), **options)
+
+
+def method(name, make, **arguments):
+    """A method of an object made anew for each call."""
+    return lambda **changed: getattr(make(), name)(**changed), arguments
+
+
+def dataclass_of(kind, make):
+    return kind, make()
+
+
+N = 4  # sites
+TABLE = {
+    "networks.MLP": (networks.MLP, {"inputs": 2, "hidden": (3,), "outputs": 1, "activation": "tanh"}),
+    "networks.MLP.forward": method("forward", lambda: mlp(2, 3, 1), x=some(5, 2)),
+    "networks.MLP.place_kinks": method("place_kinks", lambda: mlp(2, 3, 1), points=some(3, 2), scale=1.0),
+    "networks.random_parameter": (networks.random_parameter, {"shape": (2, 3), "std": 1.0}),
+    "networks.assign": (lambda vector: networks.assign(mlp(1, 2, 1), vector), {"vector": some(7)}),
+    "networks.activation_function": (networks.activation_function, {"name": "tanh"}),
+    "networks.jacobian": (
+        partial(networks.jacobian, networks.as_function(mlp(2, 3, 1))),
+        {"vector": some(13), "x": some(5, 2)},
+    ),
+    "derivatives.jet": (partial(derivatives.jet, mlp(2, 3, 1, activation="tanh")), {"x": some(5, 2)}),
+    "derivatives.slope": (
+        lambda along: derivatives.slope(
+            some(5, 2), derivatives.jet(mlp(2, 3, 1, activation="tanh"), some(5, 2)), along=along
+        ),
+        {"along": 1},
+    ),
+    "runtime.start": (
+        partial(nnbook.start, quiet=True),
+        {"seed": 1, "device": "cpu", "budget": "quick", "threads": 1},
+    ),
+    "show.scientific": (show.scientific, {"value": 1.0, "digits": 1}),
+    "show.Curve": (lambda **a: show.Curve(**a).traces(), {"name": "a", "x": numbers(5), "y": numbers(5)}),
+    "show.slider": (
+        partial(show.slider, lambda a: [show.Curve("a", np.arange(3), a * np.arange(3))]),
+        {"values": [1.0, 2.0], "name": "a"},
+    ),
+    "show.Table": (show.Table, {"header": ("a", "b"), "rows": [[1, 2]]}),
+    # exact answers
+    **{
+        f"exact.{f.__name__}": (f, {"sites": 8, "field": 0.5})
+        for f in (
+            chains.ising_energy,
+            chains.ising_gap,
+            chains.ising_pair_gap,
+            chains.ising_correlation,
+            chains.ising_order,
+            chains.ising_transverse,
+        )
+    },
+    "exact.heisenberg_energy": (chains.heisenberg_energy, {"sites": 8}),
+    "exact.numbers": (enumerate.numbers, {"sites": N}),
+    "exact.configurations": (enumerate.configurations, {"sites": N}),
+    "exact.lattice_states": (lines.lattice_states, {"values": numbers(12), "h": 0.1, "states": 2}),
+    "exact.separated": (
+        lines.separated,
+        {"omega": 1.0, "interaction": None, "statistics": "boson", "states": 2},
+    ),
+    "exact.oscillation": (solutions.oscillation, {"t": numbers(3), "damping": 0.1, "frequency": 1.0}),
+    "exact.cole_hopf": (solutions.cole_hopf, {"t": np.ones(3), "x": numbers(3), "viscosity": 0.1}),
+    "exact.breather": (solutions.breather, {"t": np.ones(3), "x": numbers(3)}),
+    "exact.split_step": (
+        solutions.split_step,
+        {"h": numbers(8), "length": 1.0, "duration": 0.1, "steps": 4, "order": 4},
+    ),
+    # particles
+    "Grid": (grid.Grid, {"points": 8, "x_max": 5.0}),
+    "Particles": (sectors.Particles, {"count": 2, "statistics": "boson"}),
+    "Hamiltonian.on": method("on", harmonic, points=8),
+    "Hamiltonian.exact": method("exact", harmonic, states=2),
+    "Hamiltonian.energies": method("energies", harmonic, psi=psi()),
+    "Hamiltonian.energy": method("energy", harmonic, psi=psi()),
+    "Hamiltonian.apply": method("apply", harmonic, psi=psi()),
+    "Hamiltonian.problem": method("problem", harmonic, below=numbers(11, 1)),
+    "trapped": (
+        partial(hamiltonian.trapped, grid=grid.Grid(5, 4.0)),
+        {"statistics": "boson", "omega": 1.0, "count": 2},
+    ),
+    "Sector.full": method(
+        "full", lambda: sectors.Sector(grid.Grid(4, 2.0), sectors.Particles(2)), psi=numbers(6)
+    ),
+    "Sector.density": method(
+        "density", lambda: sectors.Sector(grid.Grid(4, 2.0), sectors.Particles(2)), psi=numbers(6)
+    ),
+    "solve": (
+        partial(solve.solve, harmonic()),
+        {"hidden": (2,), "seed": 1, "starts": 1, "tolerance": 1e-3, "patience": 2, "coarse": None},
+    ),
+    "WaveFunction": (waves.WaveFunction, {"hidden": (2,), "inputs": 1, "activation": "softplus"}),
+    "WaveFunction.forward": method("forward", lambda: waves.WaveFunction((2,), inputs=1), x=some(5, 1)),
+    # spins
+    "all_spins": (hamiltonians.all_spins, {"sites": N}),
+    "chain": (hamiltonians.chain, {"sites": N, "boundary": "periodic"}),
+    "rectangle": (hamiltonians.rectangle, {"rows": 3, "columns": 3, "boundary": "periodic"}),
+    "square": (hamiltonians.square, {"length": 3}),
+    "ising": (partial(hamiltonians.ising, hamiltonians.chain(N)), {"field": 1.0}),
+    "SpinHamiltonian.diagonal": method("diagonal", model, spins=spins()),
+    "SpinHamiltonian.elements": method("elements", model, spins=spins()),
+    "SpinHamiltonian.start": method("start", model, chains=3, generator=dice()),
+    "SpinHamiltonian.apply": method("apply", model, psi=some(16, 1)),
+    "SpinHamiltonian.walkers": method("walkers", model, state=machine(), spins=spins()),
+    **{
+        f"{kind.__name__}.forward": method(
+            "forward", partial(kind, N, *more, generator=dice()), spins=spins()
+        )
+        for kind, more in [
+            (states.MeanField, ()),
+            (states.Jastrow, ()),
+            (states.RestrictedBoltzmannMachine, (4,)),
+            (tensors.MatrixProductState, (2,)),
+        ]
+    },
+    "ProjectedPairState.forward": method(
+        "forward", lambda: tensors.ProjectedPairState(2, 2, 2), spins=spins()
+    ),
+    "MeanField": (states.MeanField, {"sites": N}),
+    "Jastrow": (states.Jastrow, {"sites": N}),
+    "RestrictedBoltzmannMachine": (
+        states.RestrictedBoltzmannMachine,
+        {"sites": N, "filters": 2, "scale": 0.1, "permutations": torch.arange(4)[None]},
+    ),
+    "RestrictedBoltzmannMachine.of": (
+        states.RestrictedBoltzmannMachine.of,
+        {"weight": some(2, 4), "visible_bias": some(4), "hidden_bias": some(2)},
+    ),
+    "RestrictedBoltzmannMachine.derivatives": method("derivatives", machine, spins=spins()),
+    "MatrixProductState": (
+        tensors.MatrixProductState,
+        {"sites": N, "bond": 2, "boundary": "open", "noise": 0.1},
+    ),
+    "ProjectedPairState": (tensors.ProjectedPairState, {"rows": 2, "columns": 2, "bond": 2, "noise": 0.1}),
+    "contract": (partial(tensors.contract, mps()), {"spins": hamiltonians.all_spins(3)}),
+    "enlarge": (
+        lambda rows: states.enlarge(
+            states.RestrictedBoltzmannMachine(4, 1, permutations=hamiltonians.chain(4).translations),
+            hamiltonians.chain(4),
+            hamiltonians.chain(rows),
+        ),
+        {"rows": 6},
+    ),
+    "log_2cosh": (states.log_2cosh, {"x": some(3)}),
+    "walkers_of": (partial(walkers.walkers_of, machine()), {"spins": spins(), "moves": model().moves}),
+    "compress": (partial(entanglement.compress, mps()), {"bond": 2, "threshold": 1e-14}),
+    "inner": (lambda first: entanglement.inner([first, *mps()[1:]], mps()), {"first": some(2, 1, 2)}),
+    "decompose": (entanglement.decompose, {"psi": some(8).abs(), "sites": 3}),
+    "schmidt_values": (entanglement.schmidt_values, {"psi": some(8), "sites": 3, "cut": 1}),
+    "schmidt_rank": (
+        entanglement.schmidt_rank,
+        {"psi": some(8).abs(), "sites": 3, "cut": 1, "threshold": 1e-12},
+    ),
+    "entanglement_entropy": (entanglement.entanglement_entropy, {"schmidt": torch.tensor([0.8, 0.6], **F)}),
+    "ImaginaryTime": (
+        lambda **a: imaginary_time.ImaginaryTime(model(), **a).amplitudes(),
+        {"step": 0.1, "steps": 2, "order": 2},
+    ),
+    "ImaginaryTime.machine": (
+        lambda **a: imaginary_time.ImaginaryTime(model(), **a).machine(),
+        {"step": 0.1, "steps": 2, "order": 2},
+    ),
+    "sample_bulk": (
+        partial(imaginary_time.sample_bulk, imaginary_time.ImaginaryTime(model(), 0.1, 2)),
+        {"samples": 3, "chains": 2, "generator": dice(), "warm_up": 1, "window": 0},
+    ),
+    "trotter": (partial(networks_as_tensors.trotter, model()), {"step": 0.1, "steps": 2, "order": 2}),
+    "BoltzmannMachine": (
+        lambda **a: machines.BoltzmannMachine(**a).amplitudes(hamiltonians.all_spins(2)),
+        {
+            "visible": 2,
+            "bias": some(3),
+            "edges": torch.tensor([[0, 2], [1, 2]]),
+            "weights": some(2),
+            "constant": 0.1,
+        },
+    ),
+    "pair_unit": (machines.pair_unit, {"coupling": 0.3}),
+    "triple_unit": (machines.triple_unit, {"coupling": 0.3}),
+    "deep_machine": (
+        lambda first: machines.deep_machine([first, *[t.abs() for t in mps()[1:]]]),
+        {"first": some(2, 1, 2).abs()},
+    ),
+    "Wires.crossing": (lambda cut: machines_as_tensors.direct_wires(machine()).crossing(cut), {"cut": 1}),
+    # samples
+    "cluster_sweep": (
+        clusters.cluster_sweep,
+        {
+            "spins": spins(),
+            "edges": torch.tensor([[0, 1], [1, 2]]),
+            "couplings": torch.ones(2, **F),
+            "generator": dice(),
+        },
+    ),
+    "estimate": (estimates.estimate, {"values": some(40, 4)}),
+    "autocorrelation": (estimates.autocorrelation, {"values": some(40, 4), "lags": 3}),
+    "metropolis": (drawn, {"samples": 3, "sweep": 2, "warm_up": 1}),
+    # geometry
+    "Scherk": (discrete_geometry.Scherk, {"half_width": 1.0}),
+    "Scherk.height": method("height", discrete_geometry.Scherk, points=numbers(3, 2) / 9),
+    "Scherk.gaussian_curvature": method(
+        "gaussian_curvature", discrete_geometry.Scherk, points=numbers(3, 2) / 9
+    ),
+    "fit_surface": (
+        partial(discrete_geometry.fit_surface, lambda p: p[:, 0], hidden=(2,)),
+        {"half_width": 1.0, "seed": 1, "starts": 1, "points": 3, "steps": 2, "tolerance": 1e-3},
+    ),
+    "minimal_surface": (
+        partial(discrete_geometry.minimal_surface, lambda p: p[:, 0], hidden=(2,)),
+        {
+            "half_width": 1.0,
+            "seed": 1,
+            "starts": 1,
+            "points": 3,
+            "steps": 2,
+            "tolerance": 1e-3,
+            "penalty": 10.0,
+            "rounds": 1,
+        },
+    ),
+    "gauss_points": (discrete_geometry.gauss_points, {"half_width": 1.0, "count": 3}),
+    "random_surface": (
+        partial(discrete_geometry.random_surface, activation="relu", generator=dice()),
+        {"half_width": 1.0, "hidden": (3,)},
+    ),
+    "Complex": (lambda vertices: complexes.Complex(vertices, ((0, 1, 2),)).area, {"vertices": numbers(3, 2)}),
+    "Complex.shifted": method("shifted", box, by=numbers(2)),
+    "subdivide": (lambda **a: complexes.subdivide(box(), [lambda p: p[:, :1]], **a), {"tolerance": 1e-9}),
+    "linear_pieces.square": (linear_pieces.square, {"half_width": 1.0}),
+    "raster": (partial(linear_pieces.raster, box()), {"half_width": 1.0, "bins": 2}),
+    "unrolled": (partial(linear_pieces.unrolled, mlp(2, 3, 1)), {"sharpness": 2.0, "activation": "softplus"}),
+    "kinks": (partial(linear_pieces.kinks, mlp(1, 3, 1, activation="relu")), {"low": -1.0, "high": 1.0}),
+    "kink_density": method(
+        "kink_density",
+        lambda: linear_pieces.linear_regions(mlp(2, 3, 1, activation="relu"), box()),
+        half_width=1.0,
+        bins=2,
+    ),
+    "region_bound": (linear_pieces.region_bound, {"inputs": 2, "widths": (3,)}),
+    "heights": (partial(linear_pieces.heights, mlp(2, 3, 1)), {"points": numbers(3, 2)}),
+    "slopes": (partial(linear_pieces.slopes, mlp(2, 3, 1)), {"points": numbers(3, 2)}),
+    "PolytopeNet": (
+        partial(network.PolytopeNet, generator=dice()),
+        {"dim": 3, "widths": (4,), "powers": (1.0,)},
+    ),
+    "PolytopeNet.forward": method("forward", net, x=some(5, 3)),
+    "PolytopeNet.slice": method("slice", net, basis=np.eye(3)[:, :2]),
+    "random_points": (network.random_points, {"count": 4, "dim": 3}),
+    "even_points": (network.even_points, {"count": 4, "dim": 3}),
+    "network.power": (network.power, {"x": some(4), "exponent": 2.0}),
+    "point_group": (
+        point_groups.point_group,
+        {"points": np.concatenate([np.eye(3), -np.eye(3)]), "tolerance": 1e-5},
+    ),
+    "polytope": (partial(level_sets.polytope, net()), {"tolerance": 1e-6}),
+    "Polytope.solid": (lambda size: level_sets.polytope(net()).solid(size=size), {"size": 60.0}),
+    "mesh": (partial(level_sets.mesh, net()), {"refine": 1}),
+    "cones": (partial(level_sets.cones, net()), {"layers": None, "tolerance": 1e-9}),
+    "sectors": (
+        partial(level_sets.sectors, network.PolytopeNet(2, (3,), (1.0,), generator=dice())),
+        {"tolerance": 1e-9},
+    ),
+    "polygon_loss": (sphere.polygon_loss, {"units": 3}),
+    "facet_bound": (sphere.facet_bound, {"facets": 6}),
+    "kernel_loss": (sphere.kernel_loss, {"weights": numbers(4, 3), "power": 1.0}),
+    "sphere_loss": (
+        partial(sphere.sphere_loss, network.PolytopeNet(3, (4, 2), (1.0, 1.0), generator=dice())),
+        {"order": 3},
+    ),
+    "sample_loss": (
+        lambda points: sphere.sample_loss(net(), points)(networks.flatten(net())[None]),
+        {"points": network.random_points(9, 3)},
+    ),
+    "fit_sphere": (
+        partial(polytopes.fit_sphere, net()),
+        {"points": 20, "seed": 1, "starts": 1, "steps": 2, "tolerance": 1e-3},
+    ),
+    "turnable": (
+        lambda **a: solids.turnable([solids.Solid(complexes.Complex(np.eye(3), ((0, 1, 2),)))], **a),
+        {"reach": 1.0, "height": 300},
+    ),
+    # differential equations
+    "oscillator": (
+        lambda **a: equations.oscillator(
+            some(5, 1), derivatives.jet(mlp(1, 3, 1, activation="tanh"), some(5, 1)), **a
+        ),
+        {"damping": 0.1, "frequency": 1.0},
+    ),
+    "burgers": (
+        lambda **a: equations.burgers(
+            some(5, 2), derivatives.jet(mlp(2, 3, 1, activation="tanh"), some(5, 2)), **a
+        ),
+        {"viscosity": 0.1},
+    ),
+    "Term": (
+        partial(physics_informed.Term, "data", lambda x, u: u.value),
+        {"points": some(5, 2), "target": some(5, 1), "weight": 1.0},
+    ),
+    "Region": (physics_informed.Region, {"low": torch.zeros(2, **F), "high": torch.ones(2, **F)}),
+    "Region.draw": method("draw", region, count=3, generator=dice()),
+    "Region.draw_where_wrong": method(
+        "draw_where_wrong",
+        region,
+        net=mlp(2, 3, 1, activation="tanh"),
+        condition=lambda x, u: u.value,
+        count=3,
+        generator=dice(),
+        share=0.5,
+        candidates=9,
+    ),
+    "Residuals.forward": method("forward", residuals, points=some(5, 2)),
+    "gauss_newton": (
+        lambda **a: physics_informed.gauss_newton(residuals(), **a),
+        {"steps": 2, "tolerance": 0.0},
+    ),
+    "train": (
+        lambda rounds: physics_informed.train(mlp(2, 3, 1, activation="tanh"), terms(), rounds=rounds),
+        {"rounds": 1},
+    ),
+    # training
+    "fit": (trained, {"steps": 2, "tolerance": 1e-3, "patience": 1, "every": 1, "divergence": 1e3}),
+    "RayleighQuotient": (
+        lambda **a: linear_method.minimise(
+            linear_method.RayleighQuotient(**a),
+            torch.nn.Sequential(mlp(1, 2, 1), torch.nn.Flatten(0)),
+            steps=1,
+        ),
+        quotient(),
+    ),
+    "ConvexLoss": (
+        lambda **a: linear_method.minimise(gauss_newton.ConvexLoss(**a), mlp(2, 2, 1), steps=1),
+        convex(),
+    ),
+    "minimise": (
+        lambda **a: linear_method.minimise(gauss_newton.ConvexLoss(**convex()), mlp(2, 2, 1), **a),
+        {"starts": some(2, 9), "explore": 1, "steps": 2, "tolerance": 1e-3, "patience": 1, "every": 1},
+    ),
+    "descend": (partial(quasi_newton.descend, bowl), {"starts": some(2, 3), "steps": 2, "tolerance": 1e-3}),
+    "natural_step": (
+        reconfiguration.natural_step,
+        {"derivatives": some(9, 4), "energies": some(9), "shift": 1e-3, "relative": 1e-3, "form": "auto"},
+    ),
+    "optimise": (
+        lambda **a: sampled.optimise(machine(), model(), generator=dice(), **a),
+        {
+            "chains": 20,
+            "steps": 2,
+            "rate": 0.1,
+            "trust": 0.1,
+            "shift": 1e-3,
+            "relative": 1e-3,
+            "sweeps": 1,
+            "configurations": hamiltonians.all_spins(4),
+            "every": 1,
+        },
+    ),
+    "measure": (
+        lambda **a: sampled.measure(machine(), model(), generator=dice(), **a),
+        {"chains": 20, "samples": 9, "warm_up": 1, "configurations": hamiltonians.all_spins(4)},
+    ),
+}
+
+
+def spoilt(value):
+    """What is wrong in place of a value, by name."""
+    if isinstance(value, str):
+        yield "nonsense", "nonsense"
+    elif isinstance(value, bool) or value is None:
+        return
+    elif isinstance(value, int | float):
+        yield from {str(x): x for x in (math.nan, math.inf, -math.inf, -1, 0, 0.5, -1e-3, 1e-300)}.items()
+        if isinstance(value, float):
+            yield "1e+300", 1e300
+    elif isinstance(value, tuple):
+        yield from {str(x): x for x in ((), (0,), (-1,), (2.5,), (math.nan,))}.items()
+    elif isinstance(value, np.ndarray | torch.Tensor):
+        yield from spoilt_values(value)
+
+
+def spoilt_values(value):
+    kind = torch.as_tensor if isinstance(value, torch.Tensor) else np.asarray
+    values = np.array(value)
+    broken = values.astype(float)
+    for number in (math.nan, math.inf):
+        broken.flat[0] = number
+        yield f"one {number}", kind(broken.copy())
+    yield "zeros", kind(0 * values)
+    yield "huge", kind(1e100 * values.astype(float))
+    yield "empty", kind(values[:0])
+    yield "one more axis", kind(values[None])
+    yield "one axis fewer", kind(values[0])
+    yield "one more column", kind(np.concatenate([values, values[..., :1]], axis=-1))
+    yield "one row fewer", kind(values[:-1])
+    yield "integers", kind(values.round().astype(int))
+    yield "booleans", kind(values > 0)
+    yield "complex", kind(values.astype(complex))
+    yield "single precision", kind(values.astype(np.float32))
+
+
+def finite(what, good=lambda x: ~np.isnan(x), depth=0):
+    """Whether all numbers of a result or an argument are good: no NaN, if nothing else is asked for."""
+    if isinstance(what, torch.Tensor):
+        what = what.detach().numpy()
+    if isinstance(what, float | complex | np.ndarray | np.generic):
+        return np.asarray(what).dtype.kind not in "fc" or bool(good(what).all())
+    if isinstance(what, torch.nn.Module):
+        what = [*what.parameters()]
+    if dataclasses.is_dataclass(what):
+        what = [getattr(what, f.name) for f in dataclasses.fields(what)]
+    if depth < 3 and isinstance(what, tuple | list):
+        return all(finite(part, good, depth + 1) for part in what)
+    return True
+
+
+class Hang(BaseException):
+    """A call that does not end."""
+
+
+def hang(*_):
+    raise Hang
+
+
+def verdict(call, arguments, name, wrong):
+    """What is bad about how a call ends, or nothing."""
+    try:
+        result = call(**arguments | {name: wrong})
+    except TypeError:
+        return ""
+    except ValueError as error:
+        good = re.search(r": got .*expected", str(error), re.DOTALL)
+        return "" if good else f"raw ValueError: {str(error)[:80]}"
+    except Hang:
+        return "hangs"
+    except Exception as error:
+        return f"raw {type(error).__name__}: {str(error)[:80]}"
+    bad = finite(wrong, np.isfinite) and not finite(result)
+    return "NaN from finite input" if bad else ""
+
+
+@pytest.fixture(autouse=True)
+def _limit():
+    previous = signal.signal(signal.SIGALRM, hang)
+    yield
+    signal.signal(signal.SIGALRM, previous)
+
+
+def complaints(call, arguments):
+    found = []
+    for name, value in arguments.items():
+        for what, wrong in spoilt(value):
+            signal.alarm(5)
+            if bad := verdict(call, arguments, name, wrong):
+                found.append(f"{name} = {what}: {bad}")
+            signal.alarm(0)
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no alarm there")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", TABLE)
+def test_bad_input_gives_an_answer_or_an_error_that_helps(name):
+    call, arguments = TABLE[name]
+    call(**arguments)
+    found = complaints(call, arguments)
+    assert not found, "\n".join([name, *found])
