@@ -15,8 +15,9 @@ from nnbook.spins.entanglement import (
     schmidt_rank,
     schmidt_values,
 )
-from nnbook.spins.hamiltonians import SpinHamiltonian, all_spins, chain, heisenberg, ising, rectangle
+from nnbook.spins.hamiltonians import SpinHamiltonian, heisenberg, ising
 from nnbook.spins.imaginary_time import ImaginaryTime, sample_bulk
+from nnbook.spins.lattices import all_spins, chain, rectangle
 from nnbook.spins.machines import deep_machine, triple_unit
 from nnbook.spins.machines_as_tensors import direct_wires, fewest_wires, matrix_product
 from nnbook.spins.states import Amplitude, RestrictedBoltzmannMachine

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import eigsh
+
+from nnbook.exact.ranges import check_counts
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -36,14 +39,15 @@ def numbers(sites: int, *, balanced: bool = False) -> Indices:
     >>> numbers(4, balanced=True)
     array([ 3,  5,  6,  9, 10, 12])
     """
+    check_counts(least=0, sites=sites)
     if balanced and sites % 2:
         raise ValueError(f"sites: got {sites}, expected an even number, half of them up")
     count = math.comb(sites, sites // 2) if balanced else 2**sites
     if count > MOST:
+        many = f"{count:,}" if sites < 60 else f"{Decimal(count):.1e}"
         raise ValueError(
-            f"sites: got {sites}, which makes {count:,} configurations; their list would take "
-            f"{count * sites / 2**27:,.0f} GiB, expected at most {MOST:,} of them; sample instead "
-            "(nnbook.train.sampled)"
+            f"sites: got {sites}, which makes {many} configurations, expected at most {MOST:,} of them; "
+            "sample instead (nnbook.train.sampled)"
         )
     if not balanced:
         return np.arange(count)
@@ -80,18 +84,28 @@ def reached(sites: int, moves: Indices, *, balanced: bool = False) -> Indices:
     return np.where(here[index] == there, index, np.arange(len(here))[:, None])
 
 
-def matrix(sites: int, bonds: Indices, moves: Indices, *, coupling: float, amplitude: float) -> csr_array:
-    r"""The Hamiltonian :math:`J \sum_{\langle ij\rangle} \sigma^z_i\sigma^z_j + a \sum_m F_m`, sparse.
+def matrix(
+    sites: int,
+    bonds: Indices,
+    moves: Indices,
+    *,
+    coupling: float | Array,
+    amplitude: float | Array,
+    longitudinal: float | Array = 0.0,
+) -> csr_array:
+    r"""The Hamiltonian of bonds, fields and moves on all configurations, sparse, ``(n, n)``.
 
-    Its rows and columns are all configurations, ``(n, n)``.
+    .. math:: H = \sum_{\langle ij\rangle} J_{ij} \sigma^z_i\sigma^z_j + \sum_i g_i \sigma^z_i
+              + \sum_m a_m F_m
 
     Args:
         sites: number of spins N.
         bonds: pairs of sites, ``(bonds, 2)``.
         moves: the site that each :math:`F_m` flips, ``(moves, 1)``; or two antiparallel spins that it
             exchanges, ``(moves, 2)``, and then the configurations are the balanced ones.
-        coupling: J.
-        amplitude: a.
+        coupling: J, a number or one for each bond.
+        amplitude: a, a number or one for each move.
+        longitudinal: g, a number or one for each site.
 
     Raises:
         ValueError: as :func:`numbers`.
@@ -99,9 +113,10 @@ def matrix(sites: int, bonds: Indices, moves: Indices, *, coupling: float, ampli
     balanced = moves.shape[1] == 2
     spins, targets = configurations(sites, balanced=balanced), reached(sites, moves, balanced=balanced)
     row, move = np.nonzero(targets != np.arange(len(spins))[:, None])
-    flips = csr_array((np.full(len(row), amplitude), (row, targets[row, move])), shape=(len(spins),) * 2)
-    energies = coupling * spins[:, bonds].prod(2).sum(1)
-    return (flips + diags_array(energies)).tocsr()
+    strength = np.broadcast_to(amplitude, len(moves))[move]
+    flips = csr_array((strength, (row, targets[row, move])), shape=(len(spins),) * 2)
+    energies = spins[:, bonds].prod(2) @ np.broadcast_to(coupling, len(bonds))
+    return (flips + diags_array(energies + spins @ np.broadcast_to(longitudinal, sites))).tocsr()
 
 
 def ground_state(hamiltonian: csr_array, *, seed: int = 1) -> tuple[float, Array]:
@@ -118,6 +133,8 @@ def ground_state(hamiltonian: csr_array, *, seed: int = 1) -> tuple[float, Array
     count = hamiltonian.shape[0]
     beside = hamiltonian - diags_array(hamiltonian.diagonal())
     start = np.ones(count) if beside.max() <= 0 else np.random.default_rng(seed).normal(size=count)
+    if not (hamiltonian @ start).any():  # Lanczos could not begin
+        return 0.0, start / np.linalg.norm(start)
     values, vectors = eigsh(hamiltonian, k=1, which="SA", v0=start, tol=1e-14)
     psi = vectors[:, 0]
     return float(values[0]), psi * np.sign(psi[np.abs(psi).argmax()])

@@ -12,6 +12,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from nnbook.arrays import check_values
+
 
 def cluster_sweep(spins: Tensor, edges: Tensor, couplings: Tensor, generator: torch.Generator) -> Tensor:
     r"""One Swendsen-Wang sweep of a ferromagnetic Ising model with weight :math:`\exp \sum K_{uv} x_u x_v`.
@@ -25,8 +27,9 @@ def cluster_sweep(spins: Tensor, edges: Tensor, couplings: Tensor, generator: to
         generator: source of the random numbers.
 
     Raises:
-        ValueError: a negative coupling: its clusters would need another rule.
+        ValueError: a coupling that is negative, as its clusters would need another rule, or not finite.
     """
+    check_values("couplings", couplings, (len(edges),))
     if bool((couplings < 0).any()):
         raise ValueError(f"couplings: got {float(couplings.min()):g}, expected none below zero")
     chains, units = spins.shape

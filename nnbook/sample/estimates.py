@@ -32,6 +32,8 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
+from nnbook.arrays import check_counts, check_values
+
 #: At least so many batches, so that the error itself is known to about 12 %; fewer for slow chains.
 BATCHES, FEW = 32, 8
 #: Values that differ by less than this fraction are equal.
@@ -211,14 +213,18 @@ def autocorrelation(values: Tensor, lags: int) -> Tensor:
         lags: the largest distance t, below the number of samples.
 
     Raises:
-        ValueError: ``lags`` out of range.
+        ValueError: ``lags`` out of range; values that are complex, not finite, or all equal.
 
     >>> autocorrelation(torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]), 1)
-    tensor([ 1., -1.])
+    tensor([ 1., -1.], dtype=torch.float64)
     """
-    samples = len(values)
-    if not 0 <= lags < samples:
+    check_values("values", values, ("samples",) if values.ndim == 1 else ("samples", "chains"))
+    samples, series = len(values), values.double()
+    check_counts(least=0, lags=lags)
+    if lags >= samples:
         raise ValueError(f"lags: got {lags}, expected 0 to {samples - 1}, fewer than the {samples} samples")
-    centred = values - values.mean()
+    if not float(series.std()) > ROUNDING * float(series.abs().max()):
+        raise ValueError("values: got equal ones, expected some that scatter; they have no autocorrelation")
+    centred = series - series.mean()
     products = [(centred[: samples - t] * centred[t:]).mean() for t in range(lags + 1)]
     return torch.stack(products) / products[0]

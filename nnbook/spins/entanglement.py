@@ -10,28 +10,35 @@ tensor with one axis a site.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from nnbook.spins.tensors import check_bonds
+from nnbook.arrays import check_counts, check_values, finite
+from nnbook.spins.tensors import check_bonds, warned_of_overflow
 
 
 def inner(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
     r"""The inner product :math:`\langle\phi|\psi\rangle` of matrix-product states with open ends.
 
     Costs :math:`N D^3` operations, however many configurations there are.
+
+    Raises:
+        ValueError: ends that are not open, bonds that do not match, another number of sites.
     """
     check_bonds(tensors, opened=True)
     check_bonds(others, opened=True)
     if len(tensors) != len(others):
         raise ValueError(f"others: got {len(others)} sites, expected {len(tensors)}")
-    carried = tensors[0].new_ones(1, 1)
+    carried, log = tensors[0].new_ones(1, 1), 0.0
     for one, other in zip(tensors, others, strict=True):
-        carried = torch.einsum("lm,slr,smq->rq", carried, one, other)
-    return carried[0, 0]
+        carried = torch.einsum("lm,slr,smq->rq", carried, one.conj(), other)
+        if 0 < (size := float(carried.detach().abs().max())) < math.inf:
+            carried, log = carried / size, log + math.log(size)
+    return warned_of_overflow("inner", carried[0, 0] * carried.new_tensor(log).exp())
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,8 @@ def compress(tensors: Sequence[Tensor], bond: int | None = None, *, threshold: f
     Raises:
         ValueError: ends that are not open, bonds that do not match, a bond below 1, a state that is zero.
     """
-    if bond is not None and bond < 1:
-        raise ValueError(f"bond: got {bond}, expected at least 1")
+    check_counts(bond=1 if bond is None else bond)
+    finite("threshold", threshold, least=0)
     check_bonds(tensors, opened=True)
     work = _left_canonical(tensors)
     schmidt, discarded = [], []
@@ -90,7 +97,8 @@ def compress(tensors: Sequence[Tensor], bond: int | None = None, *, threshold: f
         kept = values[:keep] / values[:keep].norm()
         work[site] = vh[:keep].reshape(keep, rest, right).permute(1, 0, 2)
         work[site - 1] = work[site - 1] @ (u[:, :keep] * kept)
-    return Canonical(work, schmidt[::-1], torch.stack(discarded[::-1]).clamp_min(0))
+    lost = torch.stack(discarded[::-1]) if discarded else tensors[0].real.new_zeros(0)
+    return Canonical(work, schmidt[::-1], lost.clamp_min(0))
 
 
 def decompose(psi: Tensor, sites: int) -> list[Tensor]:
@@ -103,7 +111,7 @@ def decompose(psi: Tensor, sites: int) -> list[Tensor]:
         sites: N, at least 2.
 
     Raises:
-        ValueError: another number of amplitudes, complex ones, or a state that is zero.
+        ValueError: another number of amplitudes, or a state that is zero.
     """
     _check_amplitudes(psi, sites)
     rest, tensors, left = psi, [], 1
@@ -118,8 +126,7 @@ def schmidt_values(psi: Tensor, sites: int, cut: int) -> Tensor:
     """Singular values, squares adding up to one, between the first ``cut`` sites and the others.
 
     Raises:
-        ValueError: not :math:`2^N` amplitudes, complex ones, a state that is zero, or a cut outside of
-            the chain.
+        ValueError: not :math:`2^N` amplitudes, a state that is zero, or a cut outside of the chain.
     """
     _check_amplitudes(psi, sites, cut)
     values = torch.linalg.svdvals(psi.reshape(2**cut, -1))
@@ -141,8 +148,10 @@ def schmidt_rank(psi: Tensor, sites: int, cut: int, *, threshold: float = 1e-12)
         ValueError: as :func:`schmidt_values`, or an amplitude that is not positive.
     """
     _check_amplitudes(psi, sites, cut)
-    if not (smallest := float(psi.detach().min())) > 0:
-        raise ValueError(f"psi: got {smallest} as the smallest amplitude, expected positive ones")
+    if psi.is_complex() or not (smallest := float(psi.detach().min())) > 0:
+        raise ValueError(
+            f"psi: got {'complex numbers' if psi.is_complex() else smallest}, expected positive amplitudes"
+        )
     matrix = psi.reshape(2**cut, -1)
     for _ in range(200):
         matrix = matrix / matrix.sum(1, keepdim=True)
@@ -152,12 +161,22 @@ def schmidt_rank(psi: Tensor, sites: int, cut: int, *, threshold: float = 1e-12)
 
 
 def entanglement_entropy(schmidt: Tensor) -> float:
-    r"""The entropy :math:`S = -\sum_k \lambda_k^2 \ln \lambda_k^2` of normalised singular values, in nats.
+    r"""The entropy :math:`S = -\sum_k \lambda_k^2 \ln \lambda_k^2` of singular values, in nats.
 
-    >>> round(entanglement_entropy(torch.tensor([0.5, 0.5]) ** 0.5), 6)
+    Args:
+        schmidt: singular values, which are normalised first.
+
+    Raises:
+        ValueError: values that are negative, not finite, or all zero.
+
+    >>> round(entanglement_entropy(torch.tensor([3.0, 3.0])), 6)
     0.693147
     """
-    return float(torch.special.entr(schmidt.double().square()).sum())
+    check_values("schmidt", schmidt, ("values",))
+    if not (bool((schmidt >= 0).all()) and bool(schmidt.any())):
+        raise ValueError("schmidt: got negative values or none above zero, expected singular values")
+    scaled = schmidt.double() / schmidt.max()
+    return float(torch.special.entr(scaled.square() / scaled.square().sum()).sum())
 
 
 def _left_canonical(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -171,7 +190,7 @@ def _left_canonical(tensors: Sequence[Tensor]) -> list[Tensor]:
             raise ValueError("tensors: got a state that is zero, or not a number, for all configurations")
         carried = carried / norm
         work.append(q.reshape(left, size, -1).permute(1, 0, 2))
-    work[-1] = work[-1] * carried.sign()
+    work[-1] = work[-1] * carried.sgn()
     return work
 
 
@@ -182,8 +201,6 @@ def _check_amplitudes(psi: Tensor, sites: int, cut: int = 1) -> None:
         raise ValueError(
             f"psi: got shape {tuple(psi.shape)}, expected ({2**sites},), the amplitudes of {sites} spins"
         )
-    if psi.is_complex():
-        raise ValueError("psi: got complex amplitudes, expected real ones")
     if not 0 < (largest := float(psi.detach().abs().max())) < float("inf"):
         raise ValueError(
             f"psi: got {largest} as the largest amplitude, expected one that is finite and not zero"

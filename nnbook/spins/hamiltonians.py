@@ -1,8 +1,8 @@
-r"""Spins one half on a lattice: Hamiltonians, their configurations, and the exact ground state of few spins.
+r"""Spins one half on a lattice: Hamiltonians, and the exact ground state of few spins.
 
-.. math:: H = J \sum_{\langle ij \rangle} \sigma^z_i \sigma^z_j + a \sum_m F_m
+.. math:: H = \sum_{\langle ij \rangle} J_{ij} \sigma^z_i \sigma^z_j + \sum_i g_i \sigma^z_i + \sum_m a_m F_m
 
-A configuration is a row of :math:`s_i = \pm 1`, the values of :math:`\sigma^z_i`. The first sum is
+A configuration is a row of :math:`s_i = \pm 1`, the values of :math:`\sigma^z_i`. The first two sums are
 diagonal. Each :math:`F_m` flips the one or two spins of move m; two spins have to be antiparallel. The
 transverse-field Ising model and the Heisenberg model are both of this form, in Pauli matrices:
 :math:`E(\text{Pauli}) = 4 E(\mathbf S \cdot \mathbf S)`. All configurations are in the order of
@@ -11,125 +11,20 @@ transverse-field Ising model and the Heisenberg model are both of this form, in 
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
-import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nnbook.arrays import check_counts, check_values, finite, like
 from nnbook.exact import enumerate as exact
+from nnbook.spins.lattices import Lattice, all_spins, check_indices, checked_spins
 from nnbook.spins.walkers import SpinWalkers, walkers_of
+from nnbook.train.loop import digest
 from nnbook.train.problems import RayleighQuotient
-
-Boundary = Literal["periodic", "open"]
-
-
-def all_spins(
-    sites: int,
-    *,
-    balanced: bool = False,
-    dtype: torch.dtype = torch.float64,
-    device: torch.device | str | None = None,
-) -> Tensor:
-    """All configurations ``(n, N)`` as a tensor, see :func:`nnbook.exact.enumerate.configurations`.
-
-    >>> all_spins(2, dtype=torch.int8).tolist()
-    [[1, 1], [1, -1], [-1, 1], [-1, -1]]
-    """
-    return torch.from_numpy(exact.configurations(sites, balanced=balanced)).to(device, dtype)
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """Sites and the bonds between neighbours, all on the CPU; what is computed follows its spins.
-
-    Attributes:
-        sites: number of sites N.
-        bonds: pairs of neighbours, ``(bonds, 2)``.
-        shape: extents; ``(N,)`` for a chain.
-        boundary: ``"periodic"`` or ``"open"``.
-    """
-
-    sites: int
-    bonds: Tensor = field(repr=False)
-    shape: tuple[int, ...]
-    boundary: Boundary
-
-    @cached_property
-    def sublattice(self) -> Tensor | None:
-        """+1 and -1 on the two sublattices ``(N,)``, or None if a bond joins sites of the same one."""
-        parity = torch.from_numpy(np.indices(self.shape).sum(0).reshape(-1) % 2)
-        first, second = self.bonds.T
-        return 1 - 2 * parity if bool((parity[first] != parity[second]).all()) else None
-
-    @cached_property
-    def translations(self) -> Tensor:
-        """The permutations of the lattice's translations, ``(translations, N)``; one if the ends are open."""
-        labels = torch.arange(self.sites, device="cpu").reshape(self.shape)
-        if self.boundary == "open":
-            return labels.reshape(1, -1)
-        shifts = itertools.product(*(range(n) for n in self.shape))
-        axes = tuple(range(len(self.shape)))
-        return torch.stack([labels.roll(tuple(-d for d in shift), axes).reshape(-1) for shift in shifts])
-
-
-def chain(sites: int, *, boundary: Boundary = "periodic") -> Lattice:
-    """A chain of sites.
-
-    Raises:
-        ValueError: fewer than 3 sites, or a boundary that is neither periodic nor open.
-
-    >>> chain(4).bonds.tolist()
-    [[0, 1], [1, 2], [2, 3], [3, 0]]
-    """
-    return _lattice((sites,), boundary)
-
-
-def rectangle(rows: int, columns: int, *, boundary: Boundary = "periodic") -> Lattice:
-    """A lattice of rows × columns sites, row by row.
-
-    Raises:
-        ValueError: fewer than 3 sites a side, or a boundary that is neither periodic nor open.
-
-    >>> len(rectangle(3, 4, boundary="open").bonds)
-    17
-    """
-    return _lattice((rows, columns), boundary)
-
-
-def square(length: int, *, boundary: Boundary = "periodic") -> Lattice:
-    """A square :func:`rectangle`.
-
-    Raises:
-        ValueError: as :func:`rectangle`.
-
-    >>> square(4).sites, len(square(4).bonds)
-    (16, 32)
-    """
-    return rectangle(length, length, boundary=boundary)
-
-
-def _lattice(shape: tuple[int, ...], boundary: Boundary) -> Lattice:
-    if boundary not in ("periodic", "open"):
-        raise ValueError(f"boundary: got {boundary!r}, expected 'periodic' or 'open'")
-    if min(shape) < 3:
-        raise ValueError(
-            f"lattice: got {min(shape)} sites in a row, expected at least 3, so that no two bonds coincide"
-        )
-    labels = torch.arange(math.prod(shape), device="cpu").reshape(shape)
-    bonds = []
-    for axis, extent in enumerate(shape):
-        here = labels if boundary == "periodic" else labels.narrow(axis, 0, extent - 1)
-        there = labels.roll(-1, axis) if boundary == "periodic" else labels.narrow(axis, 1, extent - 1)
-        bonds.append(torch.stack([here.reshape(-1), there.reshape(-1)], 1))
-    return Lattice(labels.numel(), torch.cat(bonds), shape, boundary)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,17 +33,40 @@ class SpinHamiltonian:
 
     Attributes:
         lattice: the sites and bonds.
-        coupling: J of :math:`\sigma^z_i\sigma^z_j` on each bond.
+        coupling: J of :math:`\sigma^z_i\sigma^z_j`: a number, or one for each bond ``(bonds,)``.
         moves: the sites that each move flips, ``(moves, 1)`` or ``(moves, 2)``.
-        amplitude: a, the matrix element of each move.
+        amplitude: a, the matrix element of a move: a number, or one for each ``(moves,)``.
         name: for messages and plots.
+        longitudinal: g of :math:`\sigma^z_i`: a number, or one for each site ``(N,)``.
+
+    Raises:
+        ValueError: moves of other sites, strengths of another number or not finite.
     """
 
     lattice: Lattice
-    coupling: float
+    coupling: float | Tensor
     moves: Tensor = field(repr=False)
-    amplitude: float
+    amplitude: float | Tensor
     name: str
+    longitudinal: float | Tensor = 0.0
+
+    def __post_init__(self) -> None:
+        check_indices("moves", self.moves, width=(1, 2), count=self.sites)
+        _check_strengths(self._strengths)
+
+    @property
+    def _strengths(self) -> dict[str, tuple[float | Tensor, int]]:
+        """Each with how many terms it belongs to."""
+        return {
+            "coupling": (self.coupling, len(self.lattice.bonds)),
+            "amplitude": (self.amplitude, len(self.moves)),
+            "longitudinal": (self.longitudinal, self.sites),
+        }
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all bonds are alike, all moves, and all fields."""
+        return not any(isinstance(value, Tensor) for value, _ in self._strengths.values())
 
     @property
     def sites(self) -> int:
@@ -165,31 +83,52 @@ class SpinHamiltonian:
     @cached_property
     def label(self) -> str:
         """Which Hamiltonian this is, down to each coupling, bond and move; equal for equal ones only."""
-        terms = [
-            part.cpu().long().contiguous().numpy().tobytes() for part in (self.lattice.bonds, self.moves)
+        strengths = {name: value for name, (value, _) in self._strengths.items()}
+        tables = [value for value in strengths.values() if isinstance(value, Tensor)]
+        terms = digest([self.lattice.bonds.long(), self.moves.long(), *tables])
+        said = [
+            f"{name} {'of its own each' if isinstance(value, Tensor) else repr(float(value))}"
+            for name, value in strengths.items()
         ]
-        digest = hashlib.sha256(b"|".join(terms)).hexdigest()[:16]
-        return (
-            f"{self.name} on {self.lattice.shape}, {self.lattice.boundary}: bonds {self.coupling!r}, "
-            f"moves {self.amplitude!r}, {digest}"
-        )
+        return f"{self.name} on {self.lattice.shape}, {self.lattice.boundary}: {', '.join(said)}, {terms}"
 
     def diagonal(self, spins: Tensor) -> Tensor:
-        """The diagonal matrix element of each configuration: ``(..., N)`` to ``(...)``."""
+        """The diagonal matrix element of each configuration: ``(..., N)`` to ``(...)``.
+
+        Raises:
+            ValueError: another number of spins, or values other than ±1.
+        """
+        return self._diagonal(checked_spins(spins, self.sites))
+
+    def _diagonal(self, spins: Tensor) -> Tensor:
         first, second = self.lattice.bonds.T.to(spins.device)
-        return self.coupling * (spins[..., first] * spins[..., second]).sum(-1)
+        energy = _total(self.coupling, spins[..., first] * spins[..., second])
+        if isinstance(self.longitudinal, Tensor) or self.longitudinal != 0:
+            energy = energy + _total(self.longitudinal, spins)
+        return energy
 
     def elements(self, spins: Tensor) -> Tensor:
-        """The matrix element of each move, zero where it is impossible: ``(..., N)`` to ``(..., moves)``."""
+        """The matrix element of each move, zero where it is impossible: ``(..., N)`` to ``(..., moves)``.
+
+        Raises:
+            ValueError: another number of spins, or values other than ±1.
+        """
+        return self._elements(checked_spins(spins, self.sites))
+
+    def _elements(self, spins: Tensor) -> Tensor:
+        strength = like(self.amplitude, spins)
         if not self.exchanges:
-            return spins.new_full((*spins.shape[:-1], len(self.moves)), self.amplitude)
+            return strength.expand(*spins.shape[:-1], len(self.moves))
         first, second = self.moves.T.to(spins.device)
-        return 0.5 * self.amplitude * (1 - spins[..., first] * spins[..., second])
+        return 0.5 * strength * (1 - spins[..., first] * spins[..., second])
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """No energy lies outside: each bond and each move adds no more than its own strength."""
-        most = len(self.lattice.bonds) * abs(self.coupling) + len(self.moves) * abs(self.amplitude)
+        """No energy lies outside: no term adds more than its own strength."""
+        most = sum(
+            float(abs(value).sum()) if isinstance(value, Tensor) else count * abs(value)
+            for value, count in self._strengths.values()
+        )
         return -most, most
 
     # what sampling needs to know: nnbook.train.sampled
@@ -207,10 +146,7 @@ class SpinHamiltonian:
         Raises:
             ValueError: fewer than one chain, or an odd number of spins that should have no magnetisation.
         """
-        if chains < 1:
-            raise ValueError(
-                f"chains: got {chains}, expected at least 1; some hundreds cost little more than one"
-            )
+        check_counts(chains=chains)
         if self.exchanges and self.sites % 2:
             raise ValueError(f"sites: got {self.sites}, expected an even number, half of them up")
         draw = torch.rand(
@@ -220,13 +156,24 @@ class SpinHamiltonian:
         return (1 - 2 * down.long()).to(device, dtype)
 
     def walkers(self, state: Callable[[Tensor], Tensor], spins: Tensor) -> SpinWalkers:
-        """Chains of :math:`|\\psi|^2` that start at ``spins`` ``(chains, N)``; ``state`` gives log psi."""
+        """Chains of :math:`|\\psi|^2` that start at ``spins`` ``(chains, N)``; ``state`` gives log psi.
+
+        Raises:
+            ValueError: another number of spins, values other than ±1, or, where the moves exchange spins,
+                a magnetisation that is not zero.
+        """
+        spins = checked_spins(spins, self.sites, rows=True)
+        if self.exchanges and bool(spins.sum(1).any()):
+            raise ValueError(
+                "spins: got some whose magnetisation is not zero, expected as many up as down; the moves "
+                "never change it, and chains would stay in another sector"
+            )
         return walkers_of(state, spins, self.moves)
 
     def local_energies(self, walkers: SpinWalkers) -> Tensor:
         r""":math:`(H\psi)(s)/\psi(s)` of the present configurations, ``(chains,)``; complex where psi is."""
         spins = walkers.configurations
-        return self.diagonal(spins) + (self.elements(spins) * walkers.ratios()).sum(1)
+        return self._diagonal(spins) + (self._elements(spins) * walkers.ratios()).sum(1)
 
     # what enumeration needs to know: nnbook.train.linear_method
 
@@ -255,8 +202,8 @@ class SpinHamiltonian:
                 f"psi: got shape {tuple(psi.shape)}, expected ({len(basis)}, k), one column a wave function; "
                 "write psi[:, None] for a single one"
             )
-        image = self.diagonal(basis)[:, None] * psi
-        elements, targets = self.elements(basis), self._targets.to(psi.device)
+        image = self._diagonal(basis)[:, None] * psi
+        elements, targets = self._elements(basis), self._targets.to(psi.device)
         for m in range(targets.shape[1]):
             image = image + elements[:, m, None] * psi[targets[:, m]]
         return image
@@ -266,6 +213,7 @@ class SpinHamiltonian:
     ) -> RayleighQuotient:
         """The energy of amplitudes on all configurations, see :func:`~nnbook.train.linear_method.minimise`.
 
+        >>> from nnbook.spins.lattices import chain
         >>> ising(chain(4), field=1.0).problem().points.shape
         torch.Size([16, 4])
         """
@@ -274,8 +222,11 @@ class SpinHamiltonian:
 
     def matrix(self) -> csr_array:
         """H on all configurations, sparse, ``(n, n)``."""
-        bonds, moves = self.lattice.bonds.numpy(), self.moves.numpy()
-        return exact.matrix(self.sites, bonds, moves, coupling=self.coupling, amplitude=self.amplitude)
+        strengths = {
+            name: value.numpy(force=True) if isinstance(value, Tensor) else value
+            for name, (value, _) in self._strengths.items()
+        }
+        return exact.matrix(self.sites, self.lattice.bonds.numpy(), self.moves.numpy(), **strengths)
 
     def ground_state(self) -> tuple[float, Tensor]:
         """Lowest energy and its amplitudes ``(n,)``, see :func:`nnbook.exact.enumerate.ground_state`."""
@@ -283,38 +234,85 @@ class SpinHamiltonian:
         return energy, torch.from_numpy(psi)
 
 
-def ising(lattice: Lattice, *, field: float) -> SpinHamiltonian:
-    r"""The ferromagnetic Ising model in a transverse field h.
+def _check_strengths(strengths: dict[str, tuple[float | Tensor, int]]) -> None:
+    for name, (value, count) in strengths.items():
+        if isinstance(value, Tensor):
+            check_values(name, value, (count,), remedy="give one number for all, or one for each")
+        else:
+            finite(name, value)
 
-    .. math:: H = -\sum_{\langle ij\rangle} \sigma^z_i \sigma^z_j - h \sum_i \sigma^x_i
+
+def _total(strength: float | Tensor, values: Tensor) -> Tensor:
+    """The sum of values ``(..., n)``, each times its strength."""
+    return values @ strength.to(values) if isinstance(strength, Tensor) else strength * values.sum(-1)
+
+
+def ising(
+    lattice: Lattice,
+    *,
+    field: float | Tensor,
+    coupling: float | Tensor = 1.0,
+    longitudinal: float | Tensor = 0.0,
+) -> SpinHamiltonian:
+    r"""The Ising model in a transverse field h, ferromagnetic where J is positive.
+
+    .. math:: H = -\sum_{\langle ij\rangle} J_{ij}\, \sigma^z_i \sigma^z_j - \sum_i h_i\, \sigma^x_i
+              - \sum_i g_i\, \sigma^z_i
+
+    A negative field has the energies of the positive one, and a ground state whose amplitudes alternate in
+    sign with the number of spins down.
+
+    Args:
+        lattice: the sites and bonds.
+        field: h, a number or one for each site ``(N,)``.
+        coupling: J, a number or one for each bond ``(bonds,)``, in the order of ``lattice.bonds``.
+        longitudinal: g, a number or one for each site ``(N,)``.
 
     Raises:
-        ValueError: a field below zero or not finite.
+        ValueError: strengths that are not finite, or of another number.
 
+    >>> from nnbook.spins.lattices import chain
     >>> round(ising(chain(8), field=1.0).ground_state()[0], 9)
     -10.251661791
     """
-    if not (field >= 0 and math.isfinite(field)):
-        raise ValueError(f"field: got {field}, expected a finite number, zero or above")
+    own = {"field": (field, lattice.sites), "coupling": (coupling, len(lattice.bonds))}
+    _check_strengths(own | {"longitudinal": (longitudinal, lattice.sites)})
     moves = torch.arange(lattice.sites, device="cpu")[:, None]
-    return SpinHamiltonian(lattice, -1.0, moves, -field, f"Ising, h = {field:g}")
+    name = "Ising, h " + ("site by site" if isinstance(field, Tensor) else f"= {field:g}")
+    return SpinHamiltonian(lattice, -1.0 * coupling, moves, -1.0 * field, name, 0.0 - longitudinal)
 
 
-def heisenberg(lattice: Lattice, *, marshall: bool = True) -> SpinHamiltonian:
-    r"""The antiferromagnetic Heisenberg model in the sector of zero magnetisation.
+def xxz(
+    lattice: Lattice,
+    *,
+    anisotropy: float,
+    coupling: float | Tensor = 1.0,
+    longitudinal: float | Tensor = 0.0,
+    marshall: bool = True,
+) -> SpinHamiltonian:
+    r"""The XXZ model in the sector of zero magnetisation, antiferromagnetic where J is positive.
 
-    .. math:: H = \sum_{\langle ij\rangle} \sigma^z_i \sigma^z_j \mp
-              (\sigma^x_i \sigma^x_j + \sigma^y_i \sigma^y_j)
+    .. math:: H = \sum_{\langle ij\rangle} J_{ij} \bigl[ \Delta\, \sigma^z_i \sigma^z_j \mp
+              (\sigma^x_i \sigma^x_j + \sigma^y_i \sigma^y_j) \bigr] - \sum_i g_i\, \sigma^z_i
 
     The upper sign, ``marshall=True``, is the model after a rotation of one sublattice by :math:`\pi` about
     the z axis. Energies stay the same; the amplitudes of the ground state, which alternate in sign with the
-    number of up spins on a sublattice :cite:p:`marshall1955`, all become positive.
+    number of up spins on a sublattice where J is positive :cite:p:`marshall1955`, all become positive.
+
+    Args:
+        lattice: the sites and bonds.
+        anisotropy: :math:`\Delta`, 1 for the Heisenberg model.
+        coupling: J, a number or one for each bond ``(bonds,)``, in the order of ``lattice.bonds``.
+        longitudinal: g, a number or one for each site ``(N,)``.
+        marshall: see above.
 
     Raises:
-        ValueError: an odd number of sites; ``marshall`` on a lattice without two sublattices.
+        ValueError: an odd number of sites; ``marshall`` on a lattice without two sublattices; strengths that
+            are not finite, or of another number.
 
-    >>> round(heisenberg(chain(8)).ground_state()[0], 9)
-    -14.604373636
+    >>> from nnbook.spins.lattices import chain
+    >>> round(xxz(chain(8), anisotropy=0.0).ground_state()[0], 9)  # free fermions: -4 / sin(pi / 8)
+    -10.452503719
     """
     if lattice.sites % 2:
         raise ValueError(
@@ -326,4 +324,17 @@ def heisenberg(lattice: Lattice, *, marshall: bool = True) -> SpinHamiltonian:
             f"marshall: got True on a lattice of shape {lattice.shape}, where a bond joins sites of one "
             "sublattice; expected even extents, or marshall=False"
         )
-    return SpinHamiltonian(lattice, 1.0, lattice.bonds, -2.0 if marshall else 2.0, "Heisenberg")
+    own = {"anisotropy": (anisotropy, 1), "coupling": (coupling, len(lattice.bonds))}
+    _check_strengths(own | {"longitudinal": (longitudinal, lattice.sites)})
+    name, amplitude = f"XXZ, anisotropy {anisotropy:g}", (-2.0 if marshall else 2.0) * coupling
+    return SpinHamiltonian(lattice, anisotropy * coupling, lattice.bonds, amplitude, name, 0.0 - longitudinal)
+
+
+def heisenberg(lattice: Lattice, *, coupling: float | Tensor = 1.0, marshall: bool = True) -> SpinHamiltonian:
+    """The Heisenberg model in the sector of zero magnetisation: :func:`xxz` of anisotropy 1.
+
+    >>> from nnbook.spins.lattices import chain
+    >>> round(heisenberg(chain(8)).ground_state()[0], 9)
+    -14.604373636
+    """
+    return replace(xxz(lattice, anisotropy=1.0, coupling=coupling, marshall=marshall), name="Heisenberg")

@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import check_counts
+from nnbook.arrays import check_counts, positive
 from nnbook.sample.clusters import cluster_sweep
-from nnbook.spins.hamiltonians import SpinHamiltonian, all_spins
+from nnbook.spins.hamiltonians import SpinHamiltonian
+from nnbook.spins.lattices import all_spins
 from nnbook.spins.machines import BoltzmannMachine, pair_unit
 
 
@@ -60,14 +61,14 @@ class ImaginaryTime:
     order: Literal[1, 2] = 2
 
     def __post_init__(self) -> None:
-        if self.hamiltonian.exchanges or self.hamiltonian.coupling >= 0 or self.hamiltonian.amplitude >= 0:
+        h = self.hamiltonian
+        if not (h.uniform and not h.exchanges and h.coupling < 0 and h.amplitude < 0 and h.longitudinal == 0):
             raise ValueError(
-                f"hamiltonian: got {self.hamiltonian.name}, expected a ferromagnetic Ising model in a field "
-                "above zero; with moves of two spins, or of the other sign, the couplings would not be real, "
-                "and with no field infinite"
+                f"hamiltonian: got {h.name}, expected a ferromagnetic Ising model, uniform, in a transverse "
+                "field above zero; with moves of two spins, or of the other sign, the couplings would not be "
+                "real, and with no field infinite"
             )
-        if not 0 < self.step < math.inf:
-            raise ValueError(f"step: got {self.step}, expected a finite time above zero")
+        positive("step", self.step)
         check_counts(steps=self.steps)
         if self.order not in (1, 2):
             raise ValueError(f"order: got {self.order}, expected 1 or 2")
@@ -85,12 +86,12 @@ class ImaginaryTime:
     @property
     def depth_coupling(self) -> float:
         r"""g, between a unit and its copy one layer deeper; positive, and large for small steps."""
-        return -0.5 * math.log(math.tanh(-self.step * self.hamiltonian.amplitude))
+        return -0.5 * math.log(math.tanh(-self.step * float(self.hamiltonian.amplitude)))
 
     @cached_property
     def bond_couplings(self) -> list[float]:
         """The coupling of neighbours in each layer, from the visible one to the deepest."""
-        full = -self.step * self.hamiltonian.coupling
+        full = -self.step * float(self.hamiltonian.coupling)
         if self.order == 1:
             return [0.0] + [full] * self.steps
         return [full / 2] + [full] * (self.steps - 1) + [full / 2]
@@ -98,7 +99,7 @@ class ImaginaryTime:
     @property
     def log_constant(self) -> float:
         """The logarithm of C for each unit and step, and of the amplitude of the state along x."""
-        twice = -2 * self.step * self.hamiltonian.amplitude
+        twice = -2 * self.step * float(self.hamiltonian.amplitude)
         log_c = 0.5 * (twice + math.log(-math.expm1(-2 * twice))) - math.log(2)
         return self.sites * (self.steps * log_c - 0.5 * math.log(2))
 

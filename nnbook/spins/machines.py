@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnbook.arrays import check_values, finite
 from nnbook.exact.enumerate import Array, configurations
-from nnbook.spins.hamiltonians import all_spins
-from nnbook.spins.tensors import check_bonds, check_spins
+from nnbook.spins.lattices import all_spins, check_indices, checked_spins
+from nnbook.spins.tensors import check_bonds, warned_of_overflow
 
 #: A sum over hidden units may have no more terms than this.
 MOST = 2**24
@@ -46,10 +47,11 @@ class BoltzmannMachine:
     constant: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.bias.is_complex() or self.weights.is_complex():
-            raise ValueError("weights, bias: got complex numbers, expected real ones")
+        check_values("bias", self.bias, ("units",))
+        check_values("weights", self.weights, ("edges",))
         if self.edges.shape != (len(self.weights), 2):
             raise ValueError(f"edges: got shape {tuple(self.edges.shape)}, expected ({len(self.weights)}, 2)")
+        check_indices("edges", self.edges, width=(2,), count=len(self.bias))
         if not 0 < self.visible <= len(self.bias):
             raise ValueError(
                 f"visible: got {self.visible}, expected between 1 and the {len(self.bias)} units"
@@ -81,7 +83,7 @@ class BoltzmannMachine:
         Raises:
             ValueError: another number of spins, or more than about 16 million terms.
         """
-        check_spins(spins, self.visible)
+        spins = checked_spins(spins, self.visible, rows=True).to(self.bias)
         if len(spins) * 2**self.hidden > MOST:
             raise ValueError(
                 f"spins: got {len(spins)} configurations and {self.hidden} hidden units to sum over, "
@@ -94,7 +96,7 @@ class BoltzmannMachine:
         log_visible = spins @ self.bias[:n] + 0.5 * ((spins @ couplings[:n, :n]) * spins).sum(1)
         log_hidden = hidden @ self.bias[n:] + 0.5 * ((hidden @ couplings[n:, n:]) * hidden).sum(1)
         joint = torch.logsumexp(spins @ couplings[:n, n:] @ hidden.mT + log_hidden, 1)
-        return (self.constant + log_visible + joint).exp()
+        return warned_of_overflow("amplitudes", (self.constant + log_visible + joint).exp())
 
 
 def pair_unit(coupling: float) -> tuple[float, float, float]:
@@ -106,11 +108,14 @@ def pair_unit(coupling: float) -> tuple[float, float, float]:
     Returns:
         w, :math:`\sigma w` and c.
 
+    Raises:
+        ValueError: a coupling that is not finite.
+
     >>> w, other, c = pair_unit(0.3)
     >>> round(math.exp(c) * 2 * math.cosh(w + other), 9) == round(math.exp(0.3), 9)
     True
     """
-    w = 0.5 * _arcosh_exp(2 * abs(_finite(coupling)))
+    w = 0.5 * _arcosh_exp(2 * abs(finite("coupling", coupling)))
     return w, math.copysign(w, coupling), -abs(coupling) - math.log(2)
 
 
@@ -124,8 +129,11 @@ def triple_unit(coupling: float) -> tuple[float, float, tuple[float, float, floa
 
     Returns:
         w, b, and :math:`(t_0, t_1, t_2)`.
+
+    Raises:
+        ValueError: a coupling that is not finite.
     """
-    strength = abs(_finite(coupling))
+    strength = abs(finite("coupling", coupling))
     w = 0.5 * _arcosh_exp(4 * strength + 0.5 * math.log1p(math.sqrt(-math.expm1(-8 * strength))))
     bias = -math.copysign(w, coupling)
     g = {m: float(np.logaddexp(bias + w * m, -bias - w * m)) for m in (3, 1, -1, -3)}
@@ -136,12 +144,6 @@ def triple_unit(coupling: float) -> tuple[float, float, tuple[float, float, floa
 def _arcosh_exp(x: float) -> float:
     """The inverse hyperbolic cosine of the exponential of x, without overflow."""
     return x + math.log1p(math.sqrt(-math.expm1(-2 * x)))
-
-
-def _finite(coupling: float) -> float:
-    if not math.isfinite(coupling):
-        raise ValueError(f"coupling: got {coupling}, expected a finite number")
-    return coupling
 
 
 def deep_machine(tensors: Sequence[Tensor]) -> BoltzmannMachine:
@@ -162,10 +164,10 @@ def deep_machine(tensors: Sequence[Tensor]) -> BoltzmannMachine:
     shapes = [tuple(tensor.shape) for tensor in tensors]
     if any(max(shape) > 2 for shape in shapes):
         raise ValueError(f"tensors: got shapes {shapes}, expected bonds of one or two, a unit for each bond")
-    if not all(bool((tensor > 0).all()) for tensor in tensors):
+    if not all(not t.is_complex() and bool(((t > 0) & t.isfinite()).all()) for t in tensors):
         raise ValueError(
-            "tensors: got an entry that is zero or negative, expected positive ones; others need complex "
-            "weights"
+            "tensors: got an entry that is zero or negative, complex or not finite, expected positive ones; "
+            "others need complex weights"
         )
     sites = len(tensors)
     bonds = [i for i in range(sites - 1) if shapes[i][2] == 2]

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 from torch import Tensor
 
-from nnbook.spins.hamiltonians import all_spins
+from nnbook.spins.lattices import all_spins
 from nnbook.spins.states import RestrictedBoltzmannMachine, log_2cosh
 
 #: A tensor may have no more entries than this.

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from nnbook.arrays import check_counts
+from nnbook.arrays import check_counts, check_values
 from nnbook.networks import as_function, assign, flatten, jacobian, random_parameter
-from nnbook.spins.hamiltonians import Lattice
+from nnbook.spins.lattices import Lattice, check_indices, checked_spins
+from nnbook.spins.tensors import warned_of_overflow
 
 
 class LogState(nn.Module):
@@ -58,8 +59,7 @@ class Amplitude(nn.Module):
 
     def forward(self, spins: Tensor) -> Tensor:
         """Map ``(batch, N)`` to ``(batch,)``."""
-        result: Tensor = self.state(spins).exp()
-        return result
+        return warned_of_overflow("amplitudes", self.state(spins).exp())
 
 
 class MeanField(LogState):
@@ -85,7 +85,7 @@ class MeanField(LogState):
 
     def forward(self, spins: Tensor) -> Tensor:
         """Map ``(batch, N)`` to ``(batch,)``."""
-        return spins.to(self.field.dtype) @ self.field
+        return checked_spins(spins, len(self.field)).to(self.field.dtype) @ self.field
 
 
 class Jastrow(MeanField):
@@ -110,9 +110,9 @@ class Jastrow(MeanField):
 
     def forward(self, spins: Tensor) -> Tensor:
         """Map ``(batch, N)`` to ``(batch,)``."""
-        s = spins.to(self.field.dtype)
+        s = checked_spins(spins, len(self.field)).to(self.field.dtype)
         first, second = self.get_buffer("pairs")
-        return super().forward(s) + (s[..., first] * s[..., second]) @ self.coupling
+        return s @ self.field + (s[..., first] * s[..., second]) @ self.coupling
 
 
 class RestrictedBoltzmannMachine(LogState):
@@ -138,7 +138,7 @@ class RestrictedBoltzmannMachine(LogState):
         device: of the parameters.
 
     Raises:
-        ValueError: a size below 1, permutations of another number of sites.
+        ValueError: a size below 1, rows that are no permutations of the sites.
 
     >>> RestrictedBoltzmannMachine(4, 8)(torch.ones(5, 4)).shape
     torch.Size([5])
@@ -159,10 +159,9 @@ class RestrictedBoltzmannMachine(LogState):
         super().__init__()
         check_counts(sites=sites, filters=filters)
         group = torch.arange(sites, device="cpu")[None] if permutations is None else permutations
-        if group.ndim != 2 or group.shape[1] != sites:
-            raise ValueError(
-                f"permutations: got shape {tuple(group.shape)}, expected (elements, {sites}), one a row"
-            )
+        check_indices("permutations", group, width=(sites,), count=sites)
+        if not torch.equal(group.sort(1)[0], torch.arange(sites, device=group.device).expand_as(group)):
+            raise ValueError("permutations: got a row with a site twice, expected each site once in a row")
         draw = partial(random_parameter, generator=generator, dtype=dtype, device=device)
         self.weight = draw((filters, sites), scale)
         self.hidden_bias = draw((filters,), scale) if biases else None
@@ -178,15 +177,12 @@ class RestrictedBoltzmannMachine(LogState):
         """The machine with these weights ``(M, N)`` and biases ``(N,)`` and ``(M,)``; copies.
 
         Raises:
-            ValueError: as many rows and columns of weights as biases are expected.
+            ValueError: not as many biases as rows and columns of weights, or numbers that are not finite.
         """
-        expected = (len(hidden_bias), len(visible_bias))
-        if tuple(weight.shape) != expected:
-            raise ValueError(
-                f"weight: got shape {tuple(weight.shape)}, expected (hidden, sites) = {expected}, as many as "
-                "the biases"
-            )
-        filters, sites = expected
+        check_values("weight", weight, ("hidden", "sites"), real=False)
+        filters, sites = weight.shape
+        check_values("visible_bias", visible_bias, (sites,), real=False)
+        check_values("hidden_bias", hidden_bias, (filters,), real=False)
         machine = cls(sites, filters, generator=torch.Generator(), dtype=weight.dtype, device=weight.device)
         assign(machine, torch.cat([weight.reshape(-1), hidden_bias, visible_bias]).detach())
         return machine
@@ -203,7 +199,7 @@ class RestrictedBoltzmannMachine(LogState):
     def forward(self, spins: Tensor) -> Tensor:
         """Map ``(batch, N)`` to ``(batch,)``."""
         visible, hidden, weight = self.units()
-        s = spins.to(weight.dtype)
+        s = checked_spins(spins, len(visible)).to(weight.dtype)
         return s @ visible + log_2cosh(s @ weight.T + hidden).sum(-1)
 
     @torch.no_grad()
@@ -281,7 +277,7 @@ def _torus(group: Tensor) -> tuple[int, ...] | None:
     sites = group.shape[1]
     for shape in ((sites,), (math.isqrt(sites),) * 2):
         if math.prod(shape) == sites:
-            torus = Lattice(sites, group[:0], shape, "periodic")
+            torus = Lattice(sites, torch.empty(0, 2, dtype=torch.long, device="cpu"), shape, "periodic")
             if torch.equal(torus.translations, group.cpu()):
                 return shape
     return None

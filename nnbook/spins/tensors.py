@@ -7,6 +7,7 @@ states say about entanglement is in :py:mod:`nnbook.spins.entanglement`.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from functools import partial
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from nnbook.arrays import check_counts
 from nnbook.networks import random_parameter
-from nnbook.spins.hamiltonians import Boundary
+from nnbook.spins.lattices import Boundary, checked_spins
 
 
 class MatrixProductState(nn.Module):
@@ -130,7 +131,7 @@ class ProjectedPairState(nn.Module):
 
     def forward(self, spins: Tensor) -> Tensor:
         """Map configurations ``(batch, rows * columns)`` of ±1 to amplitudes ``(batch,)``."""
-        check_spins(spins, len(self.tensors))
+        spins = checked_spins(spins, len(self.tensors), rows=True)
         batch, up = len(spins), (spins > 0)[:, :, None, None, None, None]
         state = self.tensors[0].new_ones(
             batch, 1, 1, 1
@@ -161,25 +162,39 @@ def contract(tensors: Sequence[Tensor], spins: Tensor) -> Tensor:
     Raises:
         ValueError: as many tensors as spins are expected, and bonds that match.
     """
-    check_spins(spins, len(tensors))
+    spins = checked_spins(spins, len(tensors), rows=True)
     check_bonds(tensors)
     up, first = spins > 0, tensors[0].shape[1]
     product = torch.eye(first, dtype=tensors[0].dtype, device=spins.device).expand(len(spins), first, first)
+    log = product.real.new_zeros(len(spins))
     for site, (plus, minus) in enumerate(tensors):
         product = torch.where(up[:, site, None, None], product @ plus, product @ minus)
-    amplitudes: Tensor = product.diagonal(dim1=1, dim2=2).sum(1)
-    return amplitudes
+        if site % 32 == 31:  # seldom, for it costs more than a product
+            size = product.detach().abs().amax((1, 2)).clamp_min(torch.finfo(log.dtype).tiny)
+            product, log = product / size[:, None, None], log + size.log()
+    amplitudes: Tensor = product.diagonal(dim1=1, dim2=2).sum(1) * log.exp()
+    return warned_of_overflow("amplitudes", amplitudes)
+
+
+def warned_of_overflow(name: str, values: Tensor) -> Tensor:
+    """The same values, with a warning if some have left the range of floating-point numbers."""
+    try:
+        beyond = not bool(values.isfinite().all())
+    except RuntimeError:  # within vmap, where values cannot be looked at
+        return values
+    if beyond:
+        warnings.warn(
+            f"{name}: some are beyond the range of {values.dtype}; scale the tensors down, as "
+            "nnbook.spins.entanglement.compress does, or work with logarithms",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return values
 
 
 def _check_real(dtype: torch.dtype) -> None:
     if not dtype.is_floating_point:
         raise ValueError(f"dtype: got {dtype}, expected a real floating-point type")
-
-
-def check_spins(spins: Tensor, sites: int) -> None:
-    """Raise a ValueError unless spins has the shape (batch, sites)."""
-    if spins.ndim != 2 or spins.shape[1] != sites:
-        raise ValueError(f"spins: got shape {tuple(spins.shape)}, expected (batch, {sites}), one spin a site")
 
 
 def check_bonds(tensors: Sequence[Tensor], *, opened: bool = False) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from nnbook.arrays import check_counts
+from nnbook.arrays import check_counts, finite, positive
 from nnbook.networks import Parametrised, assign, flatten
 from nnbook.runtime import small_networks
 from nnbook.sample.estimates import Estimate, warn_of
@@ -131,9 +131,12 @@ def optimise(
         hardly move or of an energy that no state has, as do the ``doubts``.
 
     Raises:
-        ValueError: a count below 1, a checkpoint of another problem.
+        ValueError: a count below 1, a rate or a trust that is negative or not finite, configurations that the
+            Hamiltonian does not take, a checkpoint of another problem.
     """
     check_counts(steps=steps, sweeps=sweeps)
+    positive("trust", trust)
+    rate = rate if callable(rate) else finite("rate", rate, least=0)
     start = hamiltonian.start(chains, generator=generator) if configurations is None else configurations
     options = {"shift": shift, "relative": relative, "form": form}
     training = _Sampling(state, hamiltonian, start, generator, steps, rate, trust, sweeps, options)
@@ -201,7 +204,7 @@ class _Sampling(Generic[W]):
         derivatives = _all_ranks(self.model.derivatives(self.configurations))
         real = not self.leaves[0].is_complex()
         delta, angle = natural_step(derivatives, self.energies, real=real, **self.options)
-        eta = self.rate(self.done) if callable(self.rate) else self.rate
+        eta = finite("rate", self.rate(self.done), least=0) if callable(self.rate) else self.rate
         assign(self.model, flatten(self.model) - min(eta, self.trust / max(angle, 1e-30)) * delta)
         self.done += 1
         walkers, acceptance = self._advance(self.sweeps)

@@ -17,7 +17,8 @@ from nnbook.exact.chains import (
     ising_pair_gap,
     ising_transverse,
 )
-from nnbook.spins.hamiltonians import chain, heisenberg, ising
+from nnbook.spins.hamiltonians import heisenberg, ising
+from nnbook.spins.lattices import chain
 
 FIELDS = [0.0, 0.3, 0.5, 1.0, 1.7, 3.0]
 lengths = st.integers(1, 60).map(lambda n: 2 * n)

@@ -96,10 +96,16 @@ def test_the_start_is_seeded():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: configurations(40), "makes 1,099,511,627,776 configurations; .* 327,680 GiB, .* sample"),
+        (
+            lambda: configurations(40),
+            "makes 1,099,511,627,776 configurations, expected at most 1,048,576 .* sample",
+        ),
         (lambda: numbers(40, balanced=True), "which makes 137,846,528,820 configurations"),
         (lambda: matrix(21, RING, SITES, coupling=1.0, amplitude=1.0), "2,097,152 configurations"),
         (lambda: numbers(5, balanced=True), "sites: got 5, expected an even number"),
+        (lambda: numbers(1100), r"sites: got 1100, which makes 1.4e\+331 configurations"),
+        (lambda: numbers(-1), "sites: got -1, expected a whole number, at least 0"),
+        (lambda: numbers(3.5), "sites: got 3.5, expected a whole number"),
     ],
 )
 def test_enumeration_that_is_not_possible_says_so(call, message):

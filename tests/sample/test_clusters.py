@@ -1,5 +1,7 @@
 """Cluster moves: Boltzmann weights of a small graph, errors."""
 
+import math
+
 import pytest
 import torch
 
@@ -18,6 +20,7 @@ def test_clusters_have_the_boltzmann_weights_of_a_small_graph():
         assert abs(float((spins[:, i] * spins[:, j]).double().mean()) - exact) < 4 / 20000**0.5
 
 
-def test_negative_coupling_is_refused():
-    with pytest.raises(ValueError, match=r"couplings: got -0.1, expected none below zero"):
-        cluster_sweep(torch.ones(1, 2), torch.tensor([[0, 1]]), torch.tensor([-0.1]), torch.Generator())
+@pytest.mark.parametrize(("coupling", "got"), [(-0.1, "-0.1, expected none below"), (math.nan, "NaN or inf")])
+def test_couplings_that_make_no_clusters_are_refused(coupling, got):
+    with pytest.raises(ValueError, match=f"couplings: got {got}"):
+        cluster_sweep(torch.ones(1, 2), torch.tensor([[0, 1]]), torch.tensor([coupling]), torch.Generator())

@@ -251,6 +251,7 @@ def test_autocorrelation_of_a_short_series_by_hand():
     x = torch.tensor([[1.0], [2.0], [4.0], [1.0]], dtype=torch.float64)  # mean 2
     expected = torch.tensor([6 / 4, -2 / 3, -2 / 2], dtype=torch.float64) / 1.5
     torch.testing.assert_close(autocorrelation(x, 2), expected)
+    torch.testing.assert_close(autocorrelation(x.long(), 2), expected)
     torch.testing.assert_close(autocorrelation(x[:, 0], 2), expected)
 
 
@@ -293,9 +294,12 @@ def spoilt(value):
         (lambda: estimate(spoilt(-math.inf)), "values: got some that are not finite"),
         (
             lambda: autocorrelation(drawn(20, 3), -1),
-            "lags: got -1, expected 0 to 19, fewer than the 20 samples",
+            "lags: got -1, expected a whole number, at least 0",
         ),
         (lambda: autocorrelation(drawn(20, 3), 20), "lags: got 20, expected 0 to 19"),
+        (lambda: autocorrelation(drawn(20, 3) * 1j, 2), "values: got complex numbers, expected real ones"),
+        (lambda: autocorrelation(torch.full((20, 3), 0.1), 2), "values: got equal ones, expected some"),
+        (lambda: autocorrelation(spoilt(math.nan), 2), "values: got NaN or infinities"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from nnbook.sample.metropolis import metropolis
-from nnbook.spins.hamiltonians import chain, heisenberg
+from nnbook.spins.hamiltonians import heisenberg
+from nnbook.spins.lattices import chain
 from nnbook.spins.states import RestrictedBoltzmannMachine
 from nnbook.spins.walkers import SpinWalkers
 

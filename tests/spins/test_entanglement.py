@@ -16,7 +16,7 @@ from nnbook.spins.entanglement import (
     schmidt_rank,
     schmidt_values,
 )
-from nnbook.spins.hamiltonians import all_spins
+from nnbook.spins.lattices import all_spins
 from nnbook.spins.tensors import MatrixProductState, contract
 
 
@@ -107,6 +107,45 @@ def test_rank_counts_the_terms_of_a_sum_of_products(rank):
     assert schmidt_rank((rows[:, None] * matrix).reshape(-1), 7, 3) == rank
 
 
+def test_complex_states_are_cut_too():
+    """A product of spins along y and a cat: two Schmidt values, and overlaps with the bra conjugated."""
+    up, down = torch.tensor([1.0, 1j]).to(torch.complex128), torch.tensor([1.0, -1j]).to(torch.complex128)
+    psi = sum(torch.einsum("a,b,c,d->abcd", *[s] * 4).reshape(-1) for s in (up, down)) * (0.3 - 0.4j)
+    state = compress(decompose(psi, 4))
+    assert state.bonds == [2, 2, 2]
+    for cut in (1, 2, 3):
+        values = schmidt_values(psi, 4, cut)
+        torch.testing.assert_close(values[:2], torch.full((2,), 0.5, dtype=torch.float64).sqrt())
+        torch.testing.assert_close(state.schmidt[cut - 1], values[: len(state.schmidt[cut - 1])])
+    torch.testing.assert_close(contract(state.tensors, all_spins(4)), psi / psi.norm())
+    assert complex(inner(state.tensors, decompose(1j * psi, 4))) == pytest.approx(1j * float(psi.norm()))
+
+
+def test_one_site_has_no_bonds_to_cut():
+    state = compress([torch.tensor([[[3.0]], [[4.0]]])])
+    assert (state.bonds, state.schmidt, state.discarded.shape) == ([], [], (0,))
+    torch.testing.assert_close(state.tensors[0].flatten(), torch.tensor([0.6, 0.8]))
+
+
+def test_states_of_a_thousand_sites():
+    """Their norm is beyond all numbers, and says so; normalised, it is one."""
+    dice = torch.Generator().manual_seed(1)
+    tensors = [t.detach() for t in MatrixProductState(1000, 8, generator=dice).tensors]
+    with pytest.warns(RuntimeWarning, match="inner: some are beyond the range of torch.float64; scale"):
+        assert inner(tensors, tensors) == float("inf")
+    short = compress(tensors).tensors
+    assert inner(short, short).item() == pytest.approx(1, abs=1e-10)
+    with pytest.warns(RuntimeWarning, match="amplitudes: some are beyond"):
+        assert contract([4 * t for t in tensors], torch.ones(1, 1000)).isinf().all()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
+def test_entropy_does_not_ask_for_normalised_values(scale):
+    values = torch.tensor([0.6, 0.8], dtype=torch.float64)
+    expected = -sum(p * math.log(p) for p in (0.36, 0.64))
+    assert entanglement_entropy(scale * values) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_everything_follows_the_amplitudes(dtype, elsewhere):
     psi = torch.linspace(1, 2, 64, dtype=dtype, device="cpu")
@@ -120,14 +159,18 @@ def test_everything_follows_the_amplitudes(dtype, elsewhere):
     [
         (lambda: compress([torch.ones(2, 2, 2)] * 3), "around the ring"),
         (lambda: compress([torch.ones(2, 1, 1)] * 3, 0), "bond: got 0"),
+        (lambda: compress([torch.ones(2, 1, 1)] * 3, threshold=float("nan")), "threshold: got nan"),
+        (lambda: schmidt_rank(torch.ones(8) * 1j, 3, 1), "psi: got complex numbers, expected positive"),
+        (lambda: entanglement_entropy(-torch.ones(2)), "schmidt: got negative values"),
+        (lambda: entanglement_entropy(torch.zeros(2)), "none above zero"),
+        (lambda: entanglement_entropy(torch.tensor([1.0, float("nan")])), "schmidt: got NaN"),
         (lambda: compress([torch.zeros(2, 1, 1)] * 3), "a state that is zero"),
         (lambda: inner([torch.ones(2, 1, 1)] * 3, [torch.ones(2, 1, 1)] * 2), "others: got 2"),
         (lambda: decompose(torch.ones(6), 3), r"psi: got shape \(6,\)"),
-        (lambda: decompose(torch.ones(8, dtype=torch.complex128), 3), "psi: got complex"),
         (lambda: schmidt_values(torch.ones(8), 3, 3), "cut: got 3"),
         (lambda: schmidt_values(torch.zeros(8), 3, 1), "psi: got 0.0 as the largest"),
         (lambda: decompose(torch.full((8,), float("nan")), 3), "psi: got nan as the largest"),
-        (lambda: schmidt_rank(-torch.ones(8), 3, 1), "psi: got -1.0 as the smallest"),
+        (lambda: schmidt_rank(-torch.ones(8), 3, 1), "psi: got -1.0, expected positive amp"),
     ],
 )
 def test_bad_input_is_refused(call, message):

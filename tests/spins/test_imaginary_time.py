@@ -6,8 +6,9 @@ import torch
 from scipy.linalg import expm
 
 from nnbook.networks_as_tensors import trotter
-from nnbook.spins.hamiltonians import SpinHamiltonian, chain, heisenberg, ising, square
+from nnbook.spins.hamiltonians import SpinHamiltonian, heisenberg, ising
 from nnbook.spins.imaginary_time import ImaginaryTime, sample_bulk
+from nnbook.spins.lattices import chain, square
 
 
 def energy_error(H, exact, **options):
@@ -132,7 +133,7 @@ def test_network_is_made_where_it_is_asked_for(elsewhere):
         (lambda: ImaginaryTime(heisenberg(chain(4)), 0.1, 3), "hamiltonian: got Heisenberg"),
         (lambda: ImaginaryTime(ising(chain(4), field=0.0), 0.1, 3), "with no field infinite"),
         (lambda: ImaginaryTime(ANTI, 0.1, 3), "hamiltonian: got field of the other sign"),
-        (lambda: ImaginaryTime(CRITICAL, 0.0, 3), "step: got 0.0, expected a finite time"),
+        (lambda: ImaginaryTime(CRITICAL, 0.0, 3), "step: got 0, expected a finite number above 0"),
         (lambda: ImaginaryTime(CRITICAL, float("inf"), 3), "step: got inf"),
         (lambda: ImaginaryTime(CRITICAL, 0.1, 0), "steps: got 0, expected a whole number"),
         (lambda: ImaginaryTime(CRITICAL, 0.1, 2.5), "steps: got 2.5"),

@@ -1,12 +1,13 @@
 """Deep Boltzmann machines: couplings made by hidden units, tensors made by couplings, layers, errors."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
 
-from nnbook.spins.hamiltonians import all_spins
+from nnbook.spins.lattices import all_spins
 from nnbook.spins.machines import BoltzmannMachine, deep_machine, pair_unit, triple_unit
 from nnbook.spins.tensors import contract
 
@@ -76,9 +77,17 @@ ZEROS = torch.zeros(2, dtype=torch.float64)
             lambda: deep_machine([torch.ones(2, 1, 2), torch.ones(2, 1, 1)]),
             "each right bond to match the next left one",
         ),
-        (lambda: BoltzmannMachine(1, ZEROS * 1j, torch.zeros(0, 2), ZEROS[:0]), "got complex numbers"),
+        (lambda: BoltzmannMachine(1, ZEROS * 1j, torch.zeros(0, 2), ZEROS[:0]), "bias: got complex numbers"),
         (lambda: BoltzmannMachine(1, ZEROS, torch.zeros(1, 2), ZEROS), r"edges: got shape \(1, 2\)"),
-        (lambda: BoltzmannMachine(3, ZEROS, torch.zeros(0, 2), ZEROS[:0]), "visible: got 3"),
+        (lambda: BoltzmannMachine(3, ZEROS, torch.zeros(0, 2).long(), ZEROS[:0]), "visible: got 3"),
+        (lambda: BoltzmannMachine(1, ZEROS[:, None], torch.zeros(0, 2), ZEROS[:0]), r"bias: got shape \("),
+        (lambda: BoltzmannMachine(1, ZEROS, torch.zeros(1, 2), math.nan * ZEROS[:1]), "weights: got NaN"),
+        (
+            lambda: BoltzmannMachine(1, ZEROS, torch.full((1, 2), 7), ZEROS[:1]),
+            "edges: got numbers from 7 to 7",
+        ),
+        (lambda: triple_unit(math.nan), "coupling: got nan, expected a finite number"),
+        (lambda: deep_machine([torch.full((2, 1, 1), math.inf)] * 2), "tensors: got an entry that is"),
         (
             lambda: BoltzmannMachine(1, torch.zeros(31), torch.zeros(0, 2).long(), ZEROS[:0]).amplitudes(
                 torch.ones(1, 1)

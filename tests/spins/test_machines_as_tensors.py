@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnbook.spins.entanglement import schmidt_rank
-from nnbook.spins.hamiltonians import all_spins, chain
+from nnbook.spins.lattices import all_spins, chain
 from nnbook.spins.machines_as_tensors import Wires, direct_wires, fewest_wires, matrix_product
 from nnbook.spins.states import Amplitude, RestrictedBoltzmannMachine
 from nnbook.spins.tensors import contract

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnbook.networks import assign, flatten
-from nnbook.spins.hamiltonians import all_spins, chain, square
+from nnbook.spins.lattices import all_spins, chain, square
 from nnbook.spins.states import (
     Amplitude,
     Jastrow,
@@ -301,11 +301,19 @@ def test_slope_of_log_2cosh_is_tanh(z):
         (lambda: Jastrow(-2), "sites: got -2"),
         (lambda: RestrictedBoltzmannMachine(2.5, 3), "sites: got 2.5"),
         (lambda: RestrictedBoltzmannMachine(4, 0), "filters: got 0"),
-        (lambda: machine(permutations=torch.arange(6)), r"permutations: got shape \(6,\), expected \(elem"),
-        (lambda: machine(permutations=torch.zeros(5, 7)), r"permutations: got shape \(5, 7\), .*, 6\)"),
+        (lambda: machine(permutations=torch.arange(6)), r"permutations: .* of shape \(6,\), expected whole"),
+        (lambda: machine(permutations=torch.zeros(5, 7)), r"permutations: got torch.float32 of shape \(5"),
+        (lambda: machine(permutations=RING + 1), "permutations: got numbers from 1 to 6, expected 0 to 5"),
+        (lambda: machine(permutations=RING % 5), "permutations: got a row with a site twice"),
+        (
+            lambda: RestrictedBoltzmannMachine.of(torch.ones(4, 4), torch.ones(4, 1), torch.ones(4)),
+            r"visible_bias: got shape \(4, 1\), expected \(4,\)",
+        ),
+        (lambda: machine()(torch.zeros(3, 6)), r"spins: got 0, expected \+1 or -1"),
+        (lambda: Jastrow(6)(torch.ones(3, 7)), r"spins: got shape \(3, 7\), expected \(..., 6\)"),
         (
             lambda: RestrictedBoltzmannMachine.of(torch.ones(3, 2), torch.ones(2), torch.ones(2)),
-            r"weight: got shape \(3, 2\), expected \(hidden, sites\) = \(2, 2\)",
+            r"hidden_bias: got shape \(2,\), expected \(3,\)",
         ),
         (
             lambda: enlarge(machine(permutations=RING), chain(8), chain(12)),

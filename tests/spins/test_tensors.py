@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from nnbook.networks import as_function, flatten, jacobian
-from nnbook.spins.hamiltonians import all_spins, chain, ising
+from nnbook.spins.hamiltonians import ising
+from nnbook.spins.lattices import all_spins, chain
 from nnbook.spins.tensors import MatrixProductState, ProjectedPairState, contract
 from nnbook.train.linear_method import minimise
 

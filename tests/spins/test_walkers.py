@@ -8,7 +8,8 @@ import torch
 from nnbook.networks import assign
 from nnbook.sample.metropolis import metropolis
 from nnbook.spins import walkers as module
-from nnbook.spins.hamiltonians import chain, heisenberg, ising, square
+from nnbook.spins.hamiltonians import heisenberg, ising
+from nnbook.spins.lattices import chain, square
 from nnbook.spins.states import Amplitude, Jastrow, MeanField, RestrictedBoltzmannMachine
 from nnbook.spins.walkers import HiddenUnitWalkers, SpinWalkers, walkers_of
 

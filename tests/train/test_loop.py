@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from nnbook.networks import MLP, flatten
-from nnbook.spins.hamiltonians import chain, ising
+from nnbook.spins.hamiltonians import ising
+from nnbook.spins.lattices import chain
 from nnbook.spins.states import RestrictedBoltzmannMachine
 from nnbook.train.checkpoints import read_checkpoint
 from nnbook.train.first_order import fit

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from nnbook.networks import as_function, flatten
-from nnbook.spins.hamiltonians import chain, heisenberg, ising
+from nnbook.spins.hamiltonians import heisenberg, ising
+from nnbook.spins.lattices import chain
 from nnbook.spins.states import Amplitude, RestrictedBoltzmannMachine
 from nnbook.train.reconfiguration import natural_step
 

@@ -12,7 +12,8 @@ import torch
 from torch.optim import Adam
 
 from nnbook.networks import assign, flatten
-from nnbook.spins.hamiltonians import chain, heisenberg, ising, square
+from nnbook.spins.hamiltonians import heisenberg, ising
+from nnbook.spins.lattices import chain, square
 from nnbook.spins.states import Amplitude, Jastrow, LogState, MeanField, RestrictedBoltzmannMachine
 from nnbook.train.first_order import fit as fit_all
 from nnbook.train.reconfiguration import natural_step
@@ -344,8 +345,14 @@ def test_energy_that_is_not_finite_ends_the_run_with_the_last_good_state(good):
     [
         (optimise, {"steps": 0}, "steps: got 0, expected a whole number, at least 1"),
         (optimise, {"sweeps": 0}, "sweeps: got 0, expected a whole number, at least 1"),
+        (optimise, {"rate": math.nan}, "rate: got nan, expected a finite number, at least 0"),
+        (optimise, {"rate": lambda step: math.nan}, "rate: got nan, expected a finite number, at least 0"),
+        (optimise, {"trust": math.nan}, "trust: got nan, expected a finite number above 0"),
+        (optimise, {"shift": math.nan}, "shift: got nan, expected a finite number above 0"),
+        (optimise, {"configurations": torch.zeros(5, 6)}, r"spins: got 0, expected \+1 or -1"),
+        (measure, {"configurations": torch.ones(5, 7)}, r"spins: got shape \(5, 7\), expected \(batch, 6\)"),
         (optimise, {"every": 0}, "every: got 0, expected a whole number, at least 1"),
-        (optimise, {"chains": 0}, "chains: got 0, expected at least 1"),
+        (optimise, {"chains": 0}, "chains: got 0, expected a whole number"),
         (measure, {"chains": 0}, "chains: got 0, expected"),
         (measure, {"samples": 0}, "samples: got 0, expected a whole number, at least 1"),
         (measure, {"warm_up": -1}, "warm_up: got -1, expected a whole number, at least 0"),
@@ -493,7 +500,8 @@ from torch import distributed
 
 import nnbook
 from nnbook.networks import flatten
-from nnbook.spins.hamiltonians import chain, heisenberg
+from nnbook.spins.hamiltonians import heisenberg
+from nnbook.spins.lattices import chain
 from nnbook.spins.states import RestrictedBoltzmannMachine
 from nnbook.train.sampled import optimise
 
