@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import Array, check_counts, like
+from nnbook.arrays import Array, check_counts, like, positive
 from nnbook.derivatives import WithSlope
 from nnbook.geometry.complexes import Complex, subdivide
 from nnbook.geometry.linear_pieces import (
     Regions,
-    check_positive,
     check_units,
     graph,
     heights,
@@ -220,7 +219,7 @@ def minimal_surface(
     >>> minimal_surface(saddle, 1.0, hidden=(4,), starts=1, points=6, steps=9, rounds=2).area < 5.2
     True
     """
-    check_positive("penalty", penalty)
+    positive("penalty", penalty)
     check_counts(rounds=rounds)
     vectors, network = _draw(half_width, hidden, activation, seed, starts, points, dtype, device)
     model, edge = WithSlope(network), _edge(half_width, 2 * points)[0]
@@ -285,7 +284,7 @@ def _draw(
     device: torch.device | str,
 ) -> tuple[Tensor, MLP]:
     """Random networks whose first layer bends somewhere in the square: all as vectors, and the first."""
-    check_positive("half_width", half_width)
+    positive("half_width", half_width)
     check_counts(starts=starts, points=points)
     draw = partial(random_surface, half_width, hidden, activation, dtype=dtype, device=device)
     generator = torch.Generator().manual_seed(seed)

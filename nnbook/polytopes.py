@@ -40,7 +40,7 @@ __all__ += ["Polytope", "Solid", "by_corners", "mesh", "polytope", "scene", "tur
 __all__ += ["exact_loss", "facet_bound", "kernel_loss", "polygon_loss", "sphere_loss"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SphereFit:
     r"""A network trained to be one on the unit sphere; the repr is its line in a table.
 

@@ -16,11 +16,15 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, check_values
 
 Loop = tuple[int, ...]
 Layer = Callable[[Array], Array]
+
+FLAT = 1e-9  # slopes that differ by less than this share of the largest are the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,8 @@ class Complex:
         faces: the corners of each polygon in order round it, as rows of ``vertices``.
 
     Raises:
-        ValueError: vertices of another shape, a face with fewer than three corners or one that is no row.
+        ValueError: vertices of another shape or not finite, a face with fewer than three corners or one that
+            is no row.
 
     >>> square = Complex(np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]), ((0, 1, 2, 3),))
     >>> square
@@ -48,6 +53,7 @@ class Complex:
         shape = np.shape(self.vertices)
         if len(shape) != 2 or shape[1] not in (2, 3):
             raise ValueError(f"vertices: got shape {shape}, expected (vertices, 2) or (vertices, 3)")
+        check_values("vertices", self.vertices, shape)
         short = min(map(len, self.faces), default=3) < 3
         corners = np.fromiter(itertools.chain.from_iterable(self.faces), dtype=int)
         if short or (len(corners) and not 0 <= corners.min() <= corners.max() < len(self.vertices)):
@@ -72,7 +78,7 @@ class Complex:
     @property
     def edges(self) -> Array:
         """Pairs of vertices, ``(E, 2)``."""
-        return np.array(list(self.sides))
+        return np.array(list(self.sides), dtype=int).reshape(-1, 2)
 
     def shifted(self, by: ArrayLike) -> Complex:
         """The same complex elsewhere, moved by a vector ``(d,)``."""
@@ -81,7 +87,8 @@ class Complex:
     @property
     def triangles(self) -> Array:
         """Each face as a fan of triangles round its first corner, ``(T, 3)``, in the order of the faces."""
-        return np.array([(f[0], f[k], f[k + 1]) for f in self.faces for k in range(1, len(f) - 1)])
+        fans = [(f[0], f[k], f[k + 1]) for f in self.faces for k in range(1, len(f) - 1)]
+        return np.array(fans, dtype=int).reshape(-1, 3)
 
     @property
     def boundary(self) -> Array:
@@ -98,7 +105,8 @@ class Complex:
     def normals(self) -> Array:
         """The unit normal of each face times its area, ``(F, 3)``; in two dimensions along z."""
         points = np.pad(self.vertices, ((0, 0), (0, 3 - self.vertices.shape[1])))
-        return np.array([_area_vector(points[list(face)] - points[face[0]]) for face in self.faces])
+        areas = [_area_vector(points[list(face)] - points[face[0]]) for face in self.faces]
+        return np.array(areas, dtype=float).reshape(-1, 3)
 
     @property
     def area(self) -> float:
@@ -143,6 +151,63 @@ def subdivide(
             values = np.where(np.abs(values) <= tolerance * np.abs(values).max(), 0.0, values)
             cells = _cut(cells, values, directions)
     return cells
+
+
+def jumps(cells: Complex, gradients: Array) -> tuple[Array, Array, Array]:
+    """The inner edges ``(E, 2)``, the two faces at each ``(E, 2)``, and the jump of a gradient ``(E,)``.
+
+    Args:
+        cells: the cells on which a function is linear.
+        gradients: of the function on each, ``(F, d)``.
+    """
+    inner = [(edge, faces) for edge, faces in cells.sides.items() if len(faces) == 2]
+    edges, faces = (np.array([pair[k] for pair in inner], dtype=int).reshape(-1, 2) for k in (0, 1))
+    step = np.linalg.norm(gradients[faces[:, 0]] - gradients[faces[:, 1]], axis=1)
+    return edges, faces, np.where(step > FLAT * np.abs(gradients).max(initial=0.0), step, 0.0)
+
+
+def pieces(cells: Complex, gradients: Array) -> Array:
+    """For each face the number of its piece: neighbours of equal gradient belong to one, ``(F,)``."""
+    _, faces, jump = jumps(cells, gradients)
+    same, count = faces[jump == 0], len(cells.faces)
+    links = coo_array((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(count, count))
+    labels: Array = connected_components(links, directed=False)[1]
+    return labels
+
+
+def united(cells: Complex, gradients: Array) -> Complex:
+    """A closed surface whose neighbouring faces of equal gradient are one face, without the corners inside.
+
+    A piece whose rim is not one loop stays in its parts.
+
+    >>> square = Complex(np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]), ((0, 1, 2), (0, 2, 3)))
+    >>> united(square, np.zeros((2, 2))).faces
+    ((0, 1, 2, 3),)
+    """
+    labels = pieces(cells, gradients)
+    parts: dict[int, list[Loop]] = defaultdict(list)
+    for face, label in zip(cells.faces, labels.tolist(), strict=True):
+        parts[label].append(face)
+    if len(parts) == len(cells.faces):
+        return cells
+    faces = [loop for piece in parts.values() for loop in _rim(piece)]
+    # where two faces meet, they meet along one line: a corner has three, or lies on the boundary
+    at = np.bincount([v for face in faces for v in face], minlength=len(cells.vertices))
+    at[cells.boundary.ravel()] = 3
+    kept = np.flatnonzero(at > 2)
+    number = {v: k for k, v in enumerate(kept.tolist())}
+    loops = tuple(tuple(number[v] for v in face if v in number) for face in faces)
+    return Complex(cells.vertices[kept], loops)
+
+
+def _rim(piece: list[Loop]) -> list[Loop]:
+    """The loop round the faces of a piece, or the faces if it is no single one."""
+    ways = {pair for face in piece for pair in zip(face, face[1:] + face[:1], strict=True)}
+    ahead = {a: b for a, b in ways if (b, a) not in ways}
+    count, loop = sum((b, a) not in ways for a, b in ways), [min(ahead, default=0)]
+    while len(loop) < count and ahead[loop[-1]] != loop[0]:
+        loop.append(ahead[loop[-1]])
+    return [tuple(loop)] if len(loop) == count else piece
 
 
 def _cut(cells: Complex, values: Array, directions: bool) -> Complex:

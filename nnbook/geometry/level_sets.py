@@ -18,8 +18,8 @@ import torch
 import trimesh
 from scipy.linalg import qr
 
-from nnbook.arrays import Array, check_counts, like
-from nnbook.geometry.complexes import Complex, Loop, subdivide
+from nnbook.arrays import Array, check_counts, like, positive
+from nnbook.geometry.complexes import FLAT, Complex, Loop, subdivide, united
 from nnbook.geometry.network import PolytopeNet
 from nnbook.geometry.point_groups import PointGroup, point_group
 
@@ -120,7 +120,11 @@ class Polytope:
 
         Args:
             size: largest extent of the mesh; programs for 3-D printers read millimetres.
+
+        Raises:
+            ValueError: a size that is no finite number above zero.
         """
+        positive("size", size)
         largest = np.ptp(self.vertices, axis=0).max()
         return trimesh.Trimesh(self.vertices * size / largest, self.surface.triangles)
 
@@ -132,7 +136,7 @@ class Polytope:
             size: largest extent, in millimetres.
 
         Raises:
-            ValueError: another ending, or a polygon.
+            ValueError: another ending, a polygon, a size that is no finite number above zero.
         """
         target = Path(path)
         if target.suffix.lower() not in (".stl", ".obj"):
@@ -158,10 +162,17 @@ def polytope(net: PolytopeNet, *, tolerance: float = 1e-6) -> Polytope:
     """
     if any(p != 1 for p in net.powers):
         raise ValueError(f"net: got powers {net.powers}, expected all one; mesh draws the others")
-    cells = sectors(net, tolerance=tolerance) if net.dim == 2 else cones(net, tolerance=tolerance)
-    rays = cells if isinstance(cells, np.ndarray) else cells.vertices
-    vertices = rays / _values(net, rays)[:, None]
-    return Polytope(vertices, _ring(len(rays)) if isinstance(cells, np.ndarray) else cells.faces)
+    positive("tolerance", tolerance)
+    if net.dim == 2:
+        rays = sectors(net, tolerance=tolerance)
+        slopes = _gradients(net, rays + np.roll(rays, -1, 0))
+        jump = np.linalg.norm(slopes - np.roll(slopes, 1, 0), axis=1)
+        rays = rays[jump > FLAT * np.abs(slopes).max()]  # a unit that nothing reads bends no side
+        return Polytope(rays / _values(net, rays)[:, None], _ring(len(rays)))
+    cells = cones(net, tolerance=tolerance)
+    middles = np.array([cells.vertices[list(face)].sum(0) for face in cells.faces])
+    cells = united(cells, _gradients(net, middles))
+    return Polytope(cells.vertices / _values(net, cells.vertices)[:, None], cells.faces)
 
 
 def mesh(net: PolytopeNet, *, refine: int = 3) -> Complex:
@@ -235,7 +246,7 @@ def _dual_basis(net: PolytopeNet) -> Array:
     """Columns along which all but one of ``dim`` independent units of the first layer vanish."""
     weight = net.weights[0].detach().cpu().numpy()
     _, triangle, order = qr(weight.T, pivoting=True)
-    if abs(triangle[net.dim - 1, net.dim - 1]) < 1e-9 * abs(triangle[0, 0]):
+    if not abs(triangle[net.dim - 1, net.dim - 1]) > 1e-9 * abs(triangle[0, 0]):
         raise ValueError(
             f"net: got first-layer weights that span fewer than {net.dim} dimensions, the level set is "
             "unbounded; expected independent rows"
@@ -252,6 +263,13 @@ def _values(net: PolytopeNet, points: Array) -> Array:
             "net: got f = 0 along a direction, where the level set is unbounded; train the network"
         )
     return values
+
+
+def _gradients(net: PolytopeNet, points: Array) -> Array:
+    x = like(points, net.weights[0]).requires_grad_()
+    (slopes,) = torch.autograd.grad(net(x).sum(), x)
+    result: Array = slopes.double().cpu().numpy()
+    return result
 
 
 def _barycentric(cells: Complex) -> Complex:

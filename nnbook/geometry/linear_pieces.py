@@ -14,14 +14,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnbook.arrays import Array, like
+from nnbook.arrays import Array, check_counts, finite, like, positive
 from nnbook.derivatives import WithSlope
-from nnbook.geometry.complexes import Complex, Layer, subdivide
+from nnbook.geometry.complexes import FLAT, Complex, Layer, jumps, pieces, subdivide
 from nnbook.networks import MLP, assign
 
 
@@ -42,7 +40,7 @@ def square(half_width: float) -> Complex:
     >>> square(2.0).area
     16.0
     """
-    check_positive("half_width", half_width)
+    positive("half_width", half_width)
     a = half_width
     return Complex(np.array([[-a, -a], [a, -a], [a, a], [-a, a]]), ((0, 1, 2, 3),))
 
@@ -53,6 +51,8 @@ def raster(cells: Complex, half_width: float, bins: int) -> Complex:
     >>> raster(square(1.0), 1.0, 4)
     Complex(V = 25, E = 40, F = 16)
     """
+    positive("half_width", half_width)
+    check_counts(bins=bins)
     lines = np.linspace(-half_width, half_width, bins + 1)[1:-1]
     return subdivide(cells, [lambda p: np.concatenate([p[:, :1] - lines, p[:, 1:] - lines], axis=1)])
 
@@ -86,7 +86,7 @@ def unrolled(network: MLP | Wave, *, sharpness: float = 1.0, activation: str = "
     >>> bool(torch.allclose(unrolled(net)(torch.ones(1, 1).double()), net(torch.ones(1, 1).double())))
     True
     """
-    check_positive("sharpness", sharpness)
+    positive("sharpness", sharpness)
     mlp = network.mlp if isinstance(network, Wave) else network
     check_units(mlp, ("softplus", "relu"))
     layers: list[tuple[Tensor, Tensor]] = [(layer.weight, layer.bias) for layer in mlp.linear()]
@@ -134,6 +134,8 @@ def _unit_inputs(linear: list[nn.Linear], points: Array) -> Array:
 def kinks(network: MLP, low: float, high: float) -> Array:
     """Where a ReLU network of one coordinate bends between ``low`` and ``high``, exact, in order.
 
+    A unit that switches there need not bend the network: what comes behind it may weigh it by zero.
+
     Raises:
         ValueError: a network of more coordinates or of other units, ``low >= high``.
     """
@@ -142,7 +144,7 @@ def kinks(network: MLP, low: float, high: float) -> Array:
         raise ValueError(
             f"network: got {network.linear()[0].in_features} coordinates, expected 1; use linear_regions"
         )
-    if not low < high:
+    if not finite("low", low) < finite("high", high):
         raise ValueError(f"low: got {low}, expected less than high = {high}")
     ends = np.array([low, high])
     for layer in layers_of(network):
@@ -151,7 +153,11 @@ def kinks(network: MLP, low: float, high: float) -> Array:
         piece, unit = np.nonzero(left * right < 0)
         share = left[piece, unit] / (left[piece, unit] - right[piece, unit])
         ends = np.unique(np.append(ends, ends[piece] + share * np.diff(ends)[piece]))
-    return ends[1:-1]
+    middle = like((ends[1:] + ends[:-1])[:, None] / 2, network.linear()[0].weight)
+    slope: Tensor = torch.func.jvp(network, (middle,), (torch.ones_like(middle),))[1].detach()
+    bends = slope.diff(dim=0).abs().amax(1) > FLAT * slope.abs().max()
+    inner: Array = ends[1:-1][bends.cpu().numpy()]
+    return inner
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,18 +186,12 @@ class Regions:
     @cached_property
     def jumps(self) -> tuple[Array, Array, Array]:
         """The inner edges ``(E, 2)``, the two faces at each ``(E, 2)``, and the jump of the gradient."""
-        inner = [(edge, faces) for edge, faces in self.cells.sides.items() if len(faces) == 2]
-        edges, faces = (np.array([pair[k] for pair in inner]).reshape(-1, 2) for k in (0, 1))
-        step = np.linalg.norm(self.gradients[faces[:, 0]] - self.gradients[faces[:, 1]], axis=1)
-        return edges, faces, np.where(step > 1e-9 * np.abs(self.gradients).max(), step, 0.0)
+        return jumps(self.cells, self.gradients)
 
     @property
     def pieces(self) -> int:
         """Number of linear pieces, where neighbouring regions of equal gradient count once."""
-        _, faces, jump = self.jumps
-        same = faces[jump == 0]
-        links = coo_array((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(self.count, self.count))
-        return int(connected_components(links, directed=False)[0])
+        return int(pieces(self.cells, self.gradients).max()) + 1
 
     @cached_property
     def surface(self) -> Complex:
@@ -254,10 +254,10 @@ def region_bound(inputs: int, widths: Sequence[int]) -> int:
     >>> region_bound(2, [4]), region_bound(2, [4, 4, 4])
     (11, 1331)
     """
-    if not widths or min(inputs, *widths) < 1:
-        raise ValueError(
-            f"widths: got {list(widths)} with {inputs} inputs, expected one layer or more and no size below 1"
-        )
+    if not widths:
+        raise ValueError("widths: got none, expected one layer or more")
+    for size in (inputs, *widths):
+        check_counts(widths=size)
     return math.prod(sum(math.comb(n, j) for j in range(inputs + 1)) for n in widths)
 
 
@@ -299,11 +299,6 @@ def _evaluate(model: nn.Module, network: MLP, points: Array) -> Array:
         raise ValueError(f"points: got shape {np.shape(points)}, expected (points, {first.in_features})")
     result: Array = model(like(points, first.weight)).double().cpu().numpy()
     return result
-
-
-def check_positive(name: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{name}: got {value}, expected a positive number")
 
 
 def check_units(network: MLP, allowed: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from scipy.stats import norm, qmc
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnbook.arrays import Array, check_counts, like
+from nnbook.arrays import Array, check_counts, like, positive
 from nnbook.networks import random_parameter
 
 
@@ -138,6 +138,7 @@ def random_points(
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Independent uniform points on the unit sphere, ``(count, dim)``; the same on each device."""
+    check_counts(count=count, dim=dim)
     points = torch.randn(count, dim, generator=generator, dtype=torch.float64, device="cpu")
     return F.normalize(points, dim=1).to(device, dtype)
 
@@ -150,6 +151,8 @@ def even_points(
     >>> bool(even_points(100, 3).mean(0).norm() < 1e-2)
     True
     """
+    check_counts(count=count)
+    check_counts(least=2, dim=dim)
     if dim == 2:
         angle = 2 * np.pi * (np.arange(count) + 0.5) / count
         points = np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -187,8 +190,8 @@ def _check_type(dim: int, widths: Sequence[int], powers: Sequence[float]) -> Non
         )
     for units in widths:
         check_counts(widths=units)
-    if not all(0 < p < np.inf for p in powers):
-        raise ValueError(f"powers: got {tuple(powers)}, expected finite numbers above zero")
+    for exponent in powers:
+        positive("powers", exponent)
     if widths[0] < dim:
         raise ValueError(
             f"widths: got {widths[0]} units in the first layer for {dim} dimensions, expected {dim} or more: "

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.spatial import KDTree
 
-from nnbook.arrays import Array
+from nnbook.arrays import Array, check_values, positive
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PointGroup:
     """A finite group of orthogonal matrices.
 
@@ -49,6 +49,8 @@ def point_group(points: Array, *, tolerance: float = 1e-5) -> PointGroup:
     >>> point_group(cube)
     Oh of order 48
     """
+    check_values("points", points, ("n", "dim"))
+    positive("tolerance", tolerance)
     points, reach = points / np.linalg.norm(points, axis=1).max(), tolerance
     tree = KDTree(points)
     if tree.query(-points)[0].max() > reach:

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from nnbook import show
-from nnbook.arrays import Array
+from nnbook.arrays import Array, positive
 from nnbook.geometry.complexes import Complex
 
 Reach = float | tuple[float, float, float]
@@ -127,7 +127,7 @@ def scene(
     labels: Sequence[str] = (), eye: tuple[float, float, float] = (1.5, 1.1, 0.9), reach: Reach | None = None
 ) -> dict[str, Any]:
     """The three axes and the camera of a plotly layout; see :func:`turnable`."""
-    sizes = [float(v) for v in np.broadcast_to(1.0 if reach is None else reach, 3)]
+    sizes = [positive("reach", v) for v in np.broadcast_to(1.0 if reach is None else reach, 3)]
     axes: dict[str, Any] = {}
     for k, name in enumerate("xyz"):
         text = labels[k] if labels else ""

@@ -25,7 +25,7 @@ import torch
 from scipy.special import gamma, hyp2f1
 from torch import Tensor
 
-from nnbook.arrays import Array, like
+from nnbook.arrays import Array, check_counts, check_values, finite, like, positive
 from nnbook.geometry.level_sets import cones, sectors
 from nnbook.geometry.network import PolytopeNet, power
 from nnbook.networks import assign, flatten
@@ -43,8 +43,7 @@ def polygon_loss(units: float) -> float:
     >>> f"{polygon_loss(2):.6e}"
     '9.459029e-03'
     """
-    if not units >= 1:
-        raise ValueError(f"units: got {units}, expected at least 1")
+    finite("units", units, least=1)
     a = np.pi / (2 * units)
     return float(1 - (np.sin(a) / a) ** 2 / (0.5 + np.sin(2 * a) / (4 * a)))
 
@@ -64,6 +63,7 @@ def facet_bound(facets: int) -> float:
     >>> round(facet_bound(8) * 148, 12)
     1.0
     """
+    check_counts(facets=facets)
     return 1 / (3 * (facets - 1) ** 2 + 1)
 
 
@@ -79,10 +79,12 @@ def kernel_loss(weights: Array, power: float) -> tuple[Array, Array]:
     Returns:
         the loss ``(...)``, and its derivative by the weights ``(..., n, dim)``.
     """
+    positive("power", power)
+    check_values("weights", weights, ("...", "n", "dim"))
     n, dim = weights.shape[-2:]
     m = gamma((power + 1) / 2) * gamma(dim / 2) / (np.sqrt(np.pi) * gamma((dim + power) / 2))
     c = gamma((power + 1) / 2) ** 2 * gamma(dim / 2) / (np.pi * gamma(dim / 2 + power))
-    length = np.linalg.norm(weights, axis=-1, keepdims=True)
+    length = np.maximum(np.linalg.norm(weights, axis=-1, keepdims=True), np.finfo(float).tiny)
     unit = weights / length
     cosine = np.where(np.eye(n), 1.0, np.clip(unit @ unit.swapaxes(-1, -2), -1.0, 1.0))
     off = cosine * (1 - np.eye(n))  # on the diagonal the angle is fixed

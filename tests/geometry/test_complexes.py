@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
-from nnbook.geometry.complexes import Complex, subdivide
+from nnbook.geometry.complexes import Complex, subdivide, united
 
 SQUARE = Complex(np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]), ((0, 1, 2, 3),))
 GOLD = (1 + math.sqrt(5)) / 2
@@ -108,6 +108,14 @@ def test_cuts_that_meet_are_counted_once():
     assert len(subdivide(SQUARE, [lambda p: p @ [np.cos(angles), np.sin(angles)]]).faces) == 10
     halves = subdivide(SQUARE, [lambda p: p[:, :1]])
     assert repr(subdivide(halves, [lambda p: p[:, :1]])) == repr(halves) == "Complex(V = 6, E = 7, F = 2)"
+
+
+def test_a_piece_with_a_hole_stays_in_its_parts():
+    grid = subdivide(SQUARE, [lambda p: np.concatenate([p - 1 / 3, p + 1 / 3], axis=1)])
+    centre = np.array([np.abs(grid.vertices[list(face)].mean(0)).max() < 0.1 for face in grid.faces])
+    assert (len(grid.faces), centre.sum()) == (9, 1)
+    assert len(united(grid, np.outer(centre, [1.0, 0])).faces) == 9
+    assert len(united(grid, np.zeros((9, 2))).faces) == 1
 
 
 @pytest.mark.parametrize("n", [3, 4, 6, 9])

@@ -138,6 +138,20 @@ def test_vertices_that_were_merged_leave_it_convex():
     assert shape.convex
 
 
+@pytest.mark.parametrize("dim", [2, 3])
+@settings(max_examples=10, deadline=None)
+@given(seeds)
+def test_a_unit_that_nothing_reads_makes_no_facet(dim, seed):
+    generator = np.random.default_rng(seed)
+    first, second = generator.standard_normal((5, dim)), generator.standard_normal((3, 5))
+    second[:, 4] = 0
+    whole, pruned = polytope(with_weights(first, second)), polytope(with_weights(first[:4], second[:, :4]))
+    assert whole.counts == pruned.counts
+    assert whole.volume == pytest.approx(pruned.volume)
+    if dim == 3:
+        is_a_closed_surface(whole)
+
+
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.integers(2, 9))
 def test_a_layer_of_n_units_makes_2n_sides(seed, n):

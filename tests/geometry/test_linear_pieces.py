@@ -20,6 +20,7 @@ from nnbook.geometry.linear_pieces import (
     square,
     unrolled,
 )
+from nnbook.geometry.solids import Solid
 from nnbook.networks import MLP, assign
 
 seeds = st.integers(0, 2**32 - 1)
@@ -66,7 +67,7 @@ def test_kinks_of_the_printed_wave_function():
     assert kinks(hidden, -5, 5) == pytest.approx([-0.0128628, 4.53798], rel=1e-5)
     whole = relu_copy(bell)
     ends = np.array([-20, *kinks(whole, -20, 20), 20])
-    assert len(ends) == 8  # four units, and the output bends where it leaves zero and returns
+    assert len(ends) == 5  # the output leaves zero, peaks, and returns; where it is zero, no unit bends it
     for left, right in itertools.pairwise(ends):
         t = np.linspace(0, 1, 7)
         values = heights(whole, (left + t * (right - left))[:, None])
@@ -114,6 +115,24 @@ def test_region_bound_is_the_sum_of_binomials():
     assert region_bound(2, [7]) == 1 + 7 + 21
     assert region_bound(1, [5, 5]) == 36
     assert region_bound(2, [20, 20, 20]) == 211**3
+
+
+def test_a_unit_that_switches_need_not_bend():
+    net = network((1, 1), 1, inputs=1)
+    assign(net, torch.tensor([1.0, 0, -1, -1, 1, 0], dtype=torch.float64))  # relu(-relu(x) - 1) = 0
+    assert len(kinks(net, -2, 2)) == 0
+    assign(net, torch.tensor([1.0, 0, -1, 1, 1, 0], dtype=torch.float64))  # relu(1 - relu(x))
+    assert kinks(net, -2, 2) == pytest.approx([0, 1])
+
+
+def test_a_network_without_a_kink_is_one_region():
+    net = network((2,), 1)
+    assign(net, torch.tensor([1.0, 0, 0, 1, 9, 9, 1, 1, 0], dtype=torch.float64))
+    regions = linear_regions(net, square(1.0))
+    assert (regions.count, regions.pieces) == (1, 1)
+    assert regions.kink_density(1.0, 2).tolist() == [[0, 0], [0, 0]]
+    assert len(Solid(regions.surface).traces()) == 2
+    assert len(Solid(regions.surface, edges=regions.jumps[0]).traces()) == 2
 
 
 def test_a_dead_unit_makes_no_piece():

@@ -25,8 +25,8 @@ from nnbook.geometry.linear_pieces import (
 )
 from nnbook.geometry.network import PolytopeNet, even_points, random_points
 from nnbook.geometry.point_groups import point_group
-from nnbook.geometry.solids import Solid
-from nnbook.geometry.sphere import polygon_loss
+from nnbook.geometry.solids import Solid, scene
+from nnbook.geometry.sphere import facet_bound, kernel_loss, polygon_loss
 from nnbook.networks import MLP, assign, flatten
 
 seeds = st.integers(0, 2**32 - 1)
@@ -166,9 +166,9 @@ def folded():
         (lambda: point_group(np.array([[1.0, 2], [-1, -2]])), POINTS + "in a plane or on a line"),
         (lambda: Solid(square(1)), "complex: got vertices of two coordinates, expected three; add a height"),
         # linear pieces
-        (lambda: square(-1), "half_width: got -1, expected a positive number"),
-        (lambda: region_bound(2, []), r"widths: got \[\] with 2 inputs, expected one layer"),
-        (lambda: unrolled(ONE, sharpness=0), "sharpness: got 0, expected a positive number"),
+        (lambda: square(-1), "half_width: got -1, expected a finite number above 0"),
+        (lambda: region_bound(2, []), "widths: got none, expected one layer"),
+        (lambda: unrolled(ONE, sharpness=0), "sharpness: got 0, expected a finite number above 0"),
         (lambda: relu_copy(MLP(1, (2,), activation="tanh")), "got tanh units, expected softplus or relu"),
         (lambda: linear_regions(MLP(2, (2,)), square(1)), "got softplus units, expected relu; relu_copy"),
         (lambda: linear_regions(ONE, square(1)), "got 1 inputs and 1 outputs, expected 2 and 1"),
@@ -187,7 +187,7 @@ def folded():
         (lambda: net_of(3, (4, 0)), "widths: got 0, expected a whole number, at least 1"),
         (lambda: net_of(3, (4.5,)), "widths: got 4.5, expected a whole number, at least 1"),
         *(
-            (partial(net_of, 3, (4,), (p,)), rf"powers: got \({p},\), expected finite numbers above zero")
+            (partial(net_of, 3, (4,), (p,)), rf"powers: got {p:g}, expected a finite number above 0")
             for p in (0.0, -1.0, math.nan, math.inf)
         ),
         (lambda: net_of(3, (2, 5)), "widths: got 2 units in the first layer for 3 dimensions"),
@@ -208,7 +208,16 @@ def folded():
         (lambda: folded().dual, "dual: got a polytope that is not convex"),
         (lambda: polytope(weighted([[1, 2], [2, 4], [0.5, 1]])), "span fewer than 2 dimensions"),
         (lambda: mesh(weighted([[1.0] * 3] * 3, powers=(2.0,))), "span fewer than 3 dimensions"),
+        (lambda: polytope(weighted([[0.0] * 3] * 3)), "span fewer than 3 dimensions"),
+        (lambda: polytope(FOUR).export("a.stl", size=math.nan), "size: got nan, expected a finite number"),
+        (lambda: scene(reach=(1.0, math.nan, 1.0)), "reach: got nan, expected a finite number"),
         (lambda: polygon_loss(0), "units: got 0, expected"),
+        (lambda: polygon_loss(math.inf), "units: got inf, expected"),
+        (lambda: facet_bound(0), "facets: got 0, expected"),
+        (lambda: kernel_loss(np.ones((2, 3)), 0.0), "power: got 0, expected"),
+        (lambda: kernel_loss(np.ones(3), 1.0), r"weights: got shape \(3,\)"),
+        (lambda: random_points(0, 3), "count: got 0, expected"),
+        (lambda: even_points(10, 1), "dim: got 1, expected"),
     ],
 )
 def test_errors_say_what_they_got_and_what_to_do(call, message):
