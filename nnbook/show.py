@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import json
-from ast import literal_eval
+import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -17,6 +15,12 @@ import numpy as np
 import plotly.graph_objects as go
 from cycler import cycler
 from numpy.typing import ArrayLike
+
+from nnbook.arrays import finite
+from nnbook.text import Table, glue, scientific
+
+__all__ = ["BLUE", "COLOURS", "GREEN", "GREY", "ORANGE", "PINK", "SKY", "YELLOW", "Curve", "Slider", "Table"]
+__all__ += ["glue", "layout", "scientific", "slider", "style"]
 
 #: Colour-blind-safe colours (Okabe and Ito), readable on white and on black.
 BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
@@ -62,7 +66,7 @@ def style() -> None:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """One curve of a slider figure.
 
@@ -97,7 +101,7 @@ class Drawing(Protocol):
         """Traces for plotly."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slider:
     """A figure with one slider; shows itself, on the static site and in Jupyter.
 
@@ -123,12 +127,8 @@ class Slider:
     def figure(self) -> go.Figure:
         """The plotly figure with all frames."""
         frames = [
-            go.Frame(
-                name=f"{v:g}",
-                data=self._traces(v),
-                layout={"title": {"text": self.title(v)}},
-            )
-            for v in self.values
+            go.Frame(name=name, data=self._traces(v), layout={"title": {"text": self.title(v)}})
+            for name, v in zip(_names(self.values), self.values, strict=True)
         ]
         counts = {len(frame.data) for frame in frames}
         if len(counts) > 1:
@@ -171,7 +171,15 @@ class Slider:
             data = {"application/vnd.plotly.v1+json": json.loads(self.at(value).to_json())}
             picture.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
 
-        control.observe(lambda change: redraw(change.new), names="value")
+        def follow(change: Any) -> None:
+            try:
+                redraw(change.new)
+            except Exception as error:  # nobody would see it: no cell is running
+                name, lines = type(error).__name__, traceback.format_exception(error)
+                said = {"ename": name, "evalue": str(error), "traceback": lines}
+                picture.outputs = ({"output_type": "error", **said},)
+
+        control.observe(follow, names="value")
         redraw(control.value)
         return ipywidgets.VBox([control, picture])
 
@@ -222,16 +230,19 @@ def slider(
         scene: axes and camera of solids, from :func:`nnbook.geometry.solids.scene`.
 
     Raises:
-        ValueError: fewer than two values, or frames with different numbers of curves.
+        ValueError: fewer than two values, one twice or not finite; frames with different numbers of curves.
 
     >>> line = lambda k: [Curve("k x", [0, 1], [0, k])]
     >>> wave = slider(line, [1.0, 2.0], name="k", xlabel="x", ylabel="y")
     >>> len(wave.figure.frames)
     2
     """
-    stops = [float(v) for v in np.atleast_1d(np.asarray(values, dtype=float))]
-    if len(stops) < 2:
-        raise ValueError(f"values: got {len(stops)} value(s), expected at least two stops of the slider")
+    stops = [finite("values", v) for v in np.atleast_1d(np.asarray(values, dtype=float))]
+    if len(stops) < 2 or len(set(stops)) < len(stops):
+        raise ValueError(
+            f"values: got {len(set(stops))} different value(s) of {len(stops)}, expected at least two stops, "
+            "no two the same"
+        )
     declared = Slider(draw, stops, name, xlabel, ylabel, title, xrange, yrange, alt, scene)
     _ = declared.figure  # computed now, so that an error shows where it was made
     return declared
@@ -253,83 +264,22 @@ def layout(height: int = 460) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of text, for notebook, site and terminal alike.
-
-    Attributes:
-        header: the names of the columns.
-        rows: the cells, as they shall be read; ``$...$`` is set as a formula in a notebook.
-        classes: CSS classes of the rows, for the site's style.
-
-    >>> Table(("n", "E"), [("0", "0.5"), ("1", "1.5")])
-    n | E
-    0 | 0.5
-    1 | 1.5
-    """
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    classes: Sequence[str] = ()
-
-    def __repr__(self) -> str:
-        lines = [self.header, *([f"{cell}" for cell in row] for row in self.rows)]
-        widths = [max(len(line[k]) for line in lines) for k in range(len(self.header))]
-        return "\n".join(
-            " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.header)
-        body = "".join(
-            f'<tr class="{css}">' + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
-            for row, css in zip(self.rows, self.classes or [""] * len(self.rows), strict=True)
-        )
-        return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def scientific(value: float, digits: int = 0) -> str:
-    """A number in powers of ten, for a sentence or a table; ``digits`` after the point.
-
-    >>> scientific(1.5e-9, 1), scientific(-4.2e-6), scientific(1e-6), scientific(0.0)
-    ('1.5×10⁻⁹', '-4×10⁻⁶', '10⁻⁶', '0')
-    """
-    if value == 0 or not np.isfinite(value):
-        return f"{value:g}"
-    mantissa, exponent = f"{value:.{digits}e}".split("e")
-    power = "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return power if mantissa == "1" else f"{mantissa}×{power}"
-
-
-def glue(**values: object) -> None:
-    """Store values under names for the text: ``{glue:text}`` with the name prints one in a sentence.
-
-    >>> glue(energy="0.499997")
-    """
-    try:
-        from myst_nb import glue as store
-    except ImportError:  # outside the book there is no text to glue into
-        return
-    for name, value in values.items():
-        store(name, _Bare(value) if isinstance(value, str) else value, display=False)
-
-
-class _Bare(str):
-    """Text that prints without quotation marks, as it is.
-
-    MyST reads what it prints as a Python value: 0.80 would become 0.8, and 9,393,931 three numbers. A word
-    joiner in front, which shows nowhere, keeps numbers as they are written.
-    """
-
-    def __repr__(self) -> str:
-        with suppress(SyntaxError, ValueError):
-            if str(literal_eval(self)) != self:
-                return f"\u2060{self}"
-        return str(self)
-
-
 def _short(values: ArrayLike) -> list[float]:
+    """Five digits of each value, and more where values differ by less than that.
+
+    Below 1e-12 of the largest there is rounding only, which is different on each machine.
+    """
     numbers = np.asarray(values, dtype=float)
-    noise = 1e-6 * np.nanmax(np.abs(numbers), initial=0.0)  # invisible, and different on each machine
-    return [0.0 if abs(v) < noise else float(f"{v:.5g}") for v in numbers]
+    size = np.where(np.isfinite(numbers), np.abs(numbers), 0.0)
+    largest = size.max(initial=0.0)
+    apart = max(np.ptp(numbers[np.isfinite(numbers)]) if largest else 1.0, 1e-8 * largest)
+    digits = 5 + np.log10(np.maximum(size / apart, 1)).astype(int)
+    noise = np.isfinite(numbers) & (size < 1e-12 * largest)
+    return [0.0 if none else float(f"{v:.{d}g}") for v, d, none in zip(numbers, digits, noise, strict=True)]
+
+
+def _names(values: Sequence[float]) -> list[str]:
+    """A name for each stop of a slider, with as many digits as tell them apart."""
+    return next(
+        names for k in range(6, 18) if len(set(names := [f"{v:.{k}g}" for v in values])) == len(set(values))
+    )

@@ -1,17 +1,14 @@
-"""Figures: transparent style, sliders for the static page and for a live kernel, tables, glue."""
+"""Figures: transparent style, sliders for the static page and for a live kernel."""
 
 import json
-import sys
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import plotly.io
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from myst_nb.core.variables import format_plain_text
 
-from nnbook.show import COLOURS, Curve, Table, glue, layout, slider, style
+from nnbook.show import COLOURS, Curve, layout, slider, style
 
 PLOTLY = "application/vnd.plotly.v1+json"
 STOPS = [1.0, 1.5, 2.0]
@@ -118,6 +115,29 @@ def test_json_does_not_depend_on_last_digits():
     assert wave_slider(shaken).figure.to_json() == wave_slider(rounded).figure.to_json()
 
 
+@pytest.mark.parametrize(
+    ("values", "stored"),
+    [
+        ([-50.942671, -50.942684, -50.942699], [-50.942671, -50.942684, -50.942699]),
+        ([100001, 100002, 100003], [100001, 100002, 100003]),
+        ([1.0, 1e-5, 1e-9], [1.0, 1e-5, 1e-9]),
+        ([1.0, 1e-17, 0.123456789], [1.0, 0.0, 0.12346]),
+        ([np.inf, 1.0, 2.0], [np.inf, 1.0, 2.0]),
+        ([np.nan, np.inf], [np.nan, np.inf]),
+        ([7.123456789, 7.123456789], [7.123456789, 7.123456789]),
+        ([], []),
+    ],
+)
+def test_points_keep_the_digits_that_tell_them_apart(values, stored):
+    for drawn in (Curve("c", values, values).traces()[0][axis] for axis in ("x", "y")):
+        np.testing.assert_allclose(np.array(drawn, dtype=float), stored, rtol=1e-8)
+
+
+def test_stops_that_agree_in_six_digits_have_frames_of_their_own():
+    figure = wave_slider(values=[1234567, 1234568, 1234569]).figure
+    assert [frame.name for frame in figure.frames] == ["1234567", "1234568", "1234569"]
+
+
 def test_gaps_are_stored_as_strict_json():
     text = wave_slider(lambda k: [Curve("gap", [0, 1, 2], [0, np.nan, k])]).figure.to_json()
     assert json.loads(text, parse_constant=pytest.fail)["data"][0]["y"] == [0, None, 1]
@@ -139,9 +159,11 @@ def test_page_shows_through():
 @pytest.mark.parametrize(
     ("draw", "values", "message"),
     [
-        (waves, [], r"values: got 0 value\(s\), expected at least two stops"),
-        (waves, [1.0], r"values: got 1 value\(s\), expected at least two stops"),
-        (waves, 1.0, r"values: got 1 value\(s\), expected at least two stops"),
+        (waves, [], r"values: got 0 different value\(s\) of 0, expected at least two stops"),
+        (waves, [1.0], r"values: got 1 different value\(s\) of 1, expected at least two stops"),
+        (waves, 1.0, r"values: got 1 different value\(s\) of 1, expected at least two stops"),
+        (waves, [1.0, 2.0, 1.0], r"values: got 2 different value\(s\) of 3, .* no two the same"),
+        (waves, [1.0, np.nan], "values: got nan, expected a finite number"),
         (lambda k: waves(k)[: 1 + (k > 1.7)], STOPS, r"draw: got \[1, 2\] curves .*expected the same number"),
     ],
 )
@@ -181,6 +203,18 @@ def test_live_slider_draws_the_value_it_is_set_to(value):
     assert figure["layout"]["title"]["text"] == f"k = {value:.2f}"
 
 
+def test_live_slider_shows_what_went_wrong_and_goes_on():
+    widget = wave_slider(lambda k: waves(k) if k < 1.9 or k == 2 else waves(1 / 0)).live()
+    control = widget.children[0]
+    control.value = 1.95
+    (output,) = widget.children[1].outputs
+    assert (output["output_type"], output["ename"]) == ("error", "ZeroDivisionError")
+    assert "1 / 0" in "".join(output["traceback"])
+    control.value = 1.2
+    (output,) = widget.children[1].outputs
+    assert output["output_type"] == "display_data"
+
+
 def test_live_slider_spans_the_values_whatever_their_order():
     _, control, _ = live(values=[2.0, 1.0, 4.0])
     assert (control.min, control.max, control.value, control.description) == (1, 4, 2, "k")
@@ -190,48 +224,3 @@ def test_live_slider_spans_the_values_whatever_their_order():
 
 def test_live_step_can_be_chosen():
     assert wave_slider().live(step=0.25).children[0].step == 0.25
-
-
-# Tables and numbers in the text
-
-
-def test_table_is_aligned_text_and_escaped_html():
-    table = Table(("n", "E"), [("0", "< 0.5"), ("10", "1.5")], classes=("first", "second"))
-    assert repr(table).splitlines() == ["n  | E", "0  | < 0.5", "10 | 1.5"]
-    html = table._repr_html_()
-    assert "<td>&lt; 0.5</td>" in html
-    assert [html.count(f'<tr class="{name}">') for name in ("first", "second")] == [1, 1]
-
-
-def test_glue_stores_values_under_their_names(monkeypatch):
-    shell, stored = InteractiveShell.instance(), []
-    monkeypatch.setattr(shell.display_pub, "publish", lambda **output: stored.append(output))
-    try:
-        glue(energy="0.499997", states=5)
-    finally:
-        InteractiveShell.clear_instance()
-    assert [output["metadata"]["scrapbook"]["name"] for output in stored] == ["energy", "states"]
-    assert "0.499997" in str(stored[0]["data"])
-
-
-@pytest.mark.parametrize("text", ["0.80", "9,393,931", "-0.50", "1e-3", "+0.10", "text"])
-def test_glued_text_is_printed_as_it_is_written(text, monkeypatch):
-    shell, stored = InteractiveShell.instance(), []
-    monkeypatch.setattr(shell.display_pub, "publish", lambda **output: stored.append(output))
-    try:
-        glue(number=text)
-    finally:
-        InteractiveShell.clear_instance()
-    [plain] = [data for mime, data in stored[0]["data"].items() if "plain" in mime]
-    assert format_plain_text(plain, "").lstrip("\u2060") == text
-
-
-def test_glue_does_nothing_without_the_book(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "myst_nb", None)
-    glue(energy="0.499997")
-    assert capsys.readouterr() == ("", "")
-
-
-def test_glue_prints_nothing_outside_a_notebook(capsys):
-    glue(energy="0.499997")
-    assert capsys.readouterr().out == ""
