@@ -294,7 +294,7 @@ class Training:
         return f"{self.fit.steps} rounds: {last}"
 
 
-@dataclass
+@dataclass(eq=False)
 class _Rounds:
     """The trainer: a step is a round, on points of its own."""
 

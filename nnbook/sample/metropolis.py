@@ -41,7 +41,7 @@ class Walkers(Protocol):
 W = TypeVar("W", bound=Walkers)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chains:
     """What the Metropolis rule drew.
 

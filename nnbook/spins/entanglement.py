@@ -41,7 +41,7 @@ def inner(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
     return warned_of_overflow("inner", carried[0, 0] * carried.new_tensor(log).exp())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Canonical:
     """A normalised matrix-product state with open ends whose bonds are its Schmidt bases.
 

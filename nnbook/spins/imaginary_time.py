@@ -163,7 +163,7 @@ def _sum_layer(psi: Tensor, coupling: float) -> Tensor:
     return psi
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bulk:
     r"""Samples of all layers of a network and of its mirror image, the two halves of :math:`|\psi|^2`.
 

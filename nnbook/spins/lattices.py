@@ -85,7 +85,7 @@ def check_indices(name: str, indices: Tensor, *, width: tuple[int, ...], count: 
         raise ValueError(f"{name}: got numbers from {low} to {high}, expected 0 to {count - 1}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lattice:
     """Sites and the bonds between neighbours, all on the CPU; what is computed follows its spins.
 

@@ -25,7 +25,7 @@ from nnbook.spins.tensors import check_bonds, warned_of_overflow
 MOST = 2**24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BoltzmannMachine:
     r"""Units with values ±1, the first of them visible, and couplings between pairs of units.
 

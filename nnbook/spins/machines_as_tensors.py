@@ -26,7 +26,7 @@ from nnbook.spins.states import RestrictedBoltzmannMachine, log_2cosh
 MOST = 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Wires:
     """Through which tensors of a chain each unit runs; visible units first, then hidden ones.
 

@@ -55,7 +55,7 @@ STUCK = 12
 FLOOR = math.log(1e-16)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Search:
     """The trainer: descents side by side, of which the better half stays, and one problem after the other.
 

@@ -47,7 +47,7 @@ class Problem(Protocol):
         """It, to second order around one parameter vector."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RayleighQuotient:
     r"""The energy :math:`\langle\psi|H|\psi\rangle / \langle\psi|\psi\rangle` on a set of points.
 

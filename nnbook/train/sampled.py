@@ -246,7 +246,7 @@ def _all_ranks(values: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measurement:
     """The energy of a state and what else the samples tell.
 
