@@ -1,24 +1,14 @@
-"""The claims of a chapter: each number beside its reference, and the table that raises when one fails.
-
-``python -m nnbook.claims [--json | --mutate] [folder]`` prints the claims stored in all notebooks of a folder
-(default ``chapters``), or the mistakes that they would not notice, and exits with 1 if one of them failed.
-"""
+"""One number of a chapter beside its reference, and the table that raises when one fails."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import statistics
-import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from IPython import get_ipython
 from IPython.display import display
-from scipy import special
 
 from nnbook.runtime import Run
 from nnbook.show import Table, scientific
@@ -126,14 +116,37 @@ class Claim:
 HEADER = ("Claim", "Slide", "Talk", "Reference", "Ours", "Deviation", "Allowed", "Holds")
 
 
+def _bounding(kind: str, says: str) -> Callable[..., None]:
+    """The verb for a bound of one kind."""
+
+    def verb(
+        self: Claims,
+        name: str,
+        *,
+        bound: float,
+        how: str,
+        ours: float,
+        error: float | None = None,
+        sigma: float | None = None,
+        slide: str = "",
+        talk: float | None = None,
+    ) -> None:
+        numbers = {"reference": bound, "ours": ours, "talk": talk, "error": error, "sigma": sigma}
+        self._keep(kind, name, how, slide, **numbers)
+
+    verb.__name__, verb.__qualname__, verb.__doc__ = kind, f"Claims.{kind}", says
+    return verb
+
+
 class Claims:
     """Collects the claims of one chapter; :meth:`table` is the chapter's last word.
 
     There are four kinds of claim, and a verb for each: :meth:`equal`, :meth:`at_most`, :meth:`at_least`
     and :meth:`true`. A stochastic number comes with ``error``, its standard deviation, and ``sigma``, the
-    largest error that is accepted: a claim must not hold because it is noisy. Every verb raises a
-    ValueError for a name that is taken, and for a tolerance, error or sigma that makes no sense; a wrong
-    or lost *result* is no error but a claim that fails.
+    largest error that is accepted: a claim must not hold because it is noisy. A claim that is made again,
+    as by a cell that runs a second time, takes the place of the first. Every verb raises a ValueError for a
+    name that another claim has, and for a tolerance, error or sigma that makes no sense; a wrong or lost
+    *result* is no error but a claim that fails.
 
     Args:
         chapter: the stem of the notebook's file name.
@@ -184,39 +197,10 @@ class Claims:
         numbers = {"reference": reference, "ours": ours, "tolerance": tolerance, "talk": talk}
         self._keep("equal", name, how, slide, **numbers, error=error, sigma=sigma, unbiased=unbiased)
 
-    def at_most(
-        self,
-        name: str,
-        *,
-        bound: float,
-        how: str,
-        ours: float,
-        error: float | None = None,
-        sigma: float | None = None,
-        slide: str = "",
-        talk: float | None = None,
-    ) -> None:
-        """Claim an upper bound, say of an error: ``ours - 4 error <= bound``."""
-        self._keep(
-            "at_most", name, how, slide, reference=bound, ours=ours, talk=talk, error=error, sigma=sigma
-        )
-
-    def at_least(
-        self,
-        name: str,
-        *,
-        bound: float,
-        how: str,
-        ours: float,
-        error: float | None = None,
-        sigma: float | None = None,
-        slide: str = "",
-        talk: float | None = None,
-    ) -> None:
-        """Claim a lower bound, say of a variational energy: ``ours + 4 error >= bound``."""
-        self._keep(
-            "at_least", name, how, slide, reference=bound, ours=ours, talk=talk, error=error, sigma=sigma
-        )
+    at_most = _bounding("at_most", "Claim an upper bound, say of an error: ``ours - 4 error <= bound``.")
+    at_least = _bounding(
+        "at_least", "Claim a lower bound, say of a variational energy: ``ours + 4 error >= bound``."
+    )
 
     def true(
         self,
@@ -239,8 +223,6 @@ class Claims:
 
     def _keep(self, kind: str, name: str, how: str, slide: str, **numbers: float | None) -> None:
         numbers = {label: _plain(value) for label, value in numbers.items()}
-        if any(claim.name == name for claim in self.claims):
-            raise ValueError(f"name: got {name!r} a second time, expected each claim to have its own name")
         for label in ("tolerance", "sigma"):
             value = numbers.get(label)
             if value is not None and not 0 <= value < math.inf:
@@ -253,7 +235,14 @@ class Claims:
         shell = get_ipython()  # its execution_count already names the next cell, or not yet: versions differ
         cell = len(shell.user_ns["In"]) - 1 if shell else None
         where = {"slide": slide, "budget": self.budget, "cell": cell}
-        self.claims.append(Claim(self.chapter, name, kind, how=how, **where, **numbers))  # type: ignore[arg-type]
+        made = Claim(self.chapter, name, kind, how=how, **where, **numbers)  # type: ignore[arg-type]
+        place = next((k for k, claim in enumerate(self.claims) if claim.name == name), len(self.claims))
+        for claim in self.claims[place : place + 1]:
+            if made != claim and (claim.cell == cell or (claim.kind, claim.how) != (kind, how)):
+                raise ValueError(
+                    f"name: got {name!r} for another claim ({claim.how}), expected each to have its own name"
+                )
+        self.claims[place : place + 1] = [made]
 
     def table(self) -> None:
         """Show all claims and store them in the notebook.
@@ -272,93 +261,6 @@ def table(claims: Sequence[Claim]) -> Table:
     """Claims as a table; a row has the class ``holds`` or ``fails``."""
     rows = [[*claim.texts().values()] for claim in claims]
     return Table(HEADER, rows, ["holds" if claim.passed else "fails" for claim in claims])
-
-
-@dataclass(frozen=True)
-class Pulls:
-    """Deviations of unbiased claims in units of their errors: standard normal if the error bars are right.
-
-    Attributes:
-        values: ``(ours - reference) / error``, one a claim.
-
-    >>> Pulls((1.5, -0.3, -0.9))
-    3 pulls: mean 0.10, expected 0 ± 0.58; width 1.02, expected 1 ± 0.41; p = 1
-    """
-
-    values: Sequence[float]
-
-    @property
-    def mean(self) -> float:
-        """Mean of the pulls; 0 ± 1/√n is expected, a bias moves it."""
-        return statistics.fmean(self.values)
-
-    @property
-    def width(self) -> float:
-        """Root of the mean square; 1 ± 1/√(2n) is expected, and more where the error bars are too small."""
-        return math.sqrt(statistics.fmean(x * x for x in self.values))
-
-    @property
-    def p(self) -> float:
-        """How probable a mean or a width as far from the expected one is, if all error bars are right.
-
-        The mean is normal, the sum of squares follows chi-square; each is tested on both sides, and the
-        smaller of the two probabilities counts twice because there were two chances to see it (Bonferroni).
-        """
-        n = len(self.values)
-        mean = math.erfc(abs(self.mean) * math.sqrt(n / 2))
-        below = float(special.gammainc(n / 2, n * self.width**2 / 2))
-        return min(1.0, 2 * min(mean, 2 * below, 2 * (1 - below)))
-
-    def __repr__(self) -> str:
-        n = len(self.values)
-        return (
-            f"{n} pulls: mean {self.mean:.2f}, expected 0 ± {n**-0.5:.2f}; "
-            f"width {self.width:.2f}, expected 1 ± {(2 * n) ** -0.5:.2f}; p = {two_digits(self.p)}"
-        )
-
-
-def pulls(claims: Iterable[Claim]) -> Pulls:
-    """The pulls of the unbiased among the claims.
-
-    They count as independent. A correlation ρ between two of them, from samples that they share, enters the
-    variance of the width as ρ² only, but that of the mean as ρ: hence one claim for one set of samples.
-
-    Raises:
-        ValueError: no claim is unbiased.
-    """
-    values = [
-        (claim.ours - claim.reference) / claim.error for claim in claims if claim.unbiased and claim.error
-    ]
-    if not values:
-        raise ValueError("claims: got none that is unbiased, expected at least one with unbiased=True")
-    return Pulls(values)
-
-
-def unnoticed(claims: Sequence[Claim]) -> dict[str, list[Claim]]:
-    """Claims that hold in spite of a mistake, for each of four mistakes: those to sharpen or to drop.
-
-    A reference that is one per cent off; the next reference of the same cell, as if two levels were swapped;
-    an error bar twice as large; and, where there is an upper bound, a number a hundred times as large.
-    """
-    found: dict[str, list[Claim]] = {}
-    for claim, other in zip(claims, [*claims[1:], *claims[:1]], strict=True):
-        for mistake, wrong in _mistakes(claim, other).items():
-            if wrong != claim and wrong.passed:
-                found.setdefault(mistake, []).append(claim)
-    return found
-
-
-def _mistakes(claim: Claim, other: Claim) -> dict[str, Claim]:
-    wrong: dict[str, dict[str, Any]] = {}
-    if claim.kind == "equal":
-        wrong["the reference is 1 % off"] = {"reference": 1.01 * claim.reference}
-    if (claim.chapter, claim.cell, claim.kind) == (other.chapter, other.cell, other.kind):
-        wrong["the reference is the next one of the cell"] = {"reference": other.reference}
-    if claim.error is not None:
-        wrong["the error bar is twice as large"] = {"error": 2 * claim.error}
-    if claim.kind == "at_most":
-        wrong["what has a bound is 100 times as large"] = {"ours": 100 * claim.ours}
-    return {name: replace(claim, **change) for name, change in wrong.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -385,61 +287,3 @@ def _number(value: float, finest: float = 0.0) -> str:
     if abs(value) < 1e-3:
         return scientific(value, places + math.floor(math.log10(abs(value))))
     return f"{value:.{max(places, 0)}f}"
-
-
-def collect(folder: str | Path) -> list[Claim]:
-    """Read the claims from the stored outputs of all notebooks in a folder.
-
-    Raises:
-        ValueError: there is no notebook in the folder.
-    """
-    notebooks = sorted(Path(folder).glob("*.ipynb"))
-    if not notebooks:
-        raise ValueError(
-            f"folder: got {str(folder)!r} without a notebook, expected the folder of the chapters"
-        )
-    return [claim for path in notebooks for claim in _stored(path)]
-
-
-def _stored(path: Path) -> list[Claim]:
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    return [
-        claim_of({**record, "chapter": path.stem})
-        for cell in notebook["cells"]
-        for output in cell.get("outputs", [])
-        for record in output.get("data", {}).get(MIME, {}).get("claims", [])
-    ]
-
-
-def claim_of(record: dict[str, Any]) -> Claim:
-    """The claim whose :meth:`Claim.record` this is; its verdict is judged anew."""
-    needed = ("reference", "ours") if record["sigma"] is None else ("reference", "ours", "error")
-    lost = {name: math.nan for name in needed if record[name] is None}
-    return Claim(**{name: value for name, value in record.items() if name != "passed"} | lost)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status: 0, 1 if a claim failed, 2 if there is nothing to read."""
-    parser = argparse.ArgumentParser(prog="python -m nnbook.claims", description=__doc__)
-    parser.add_argument("folder", nargs="?", default="chapters")
-    parser.add_argument("--json", action="store_true", help="one JSON list, one object a claim")
-    parser.add_argument("--mutate", action="store_true", help="the mistakes that claims would not notice")
-    options = parser.parse_args(arguments)
-    try:
-        claims = collect(options.folder)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if options.json:
-        print(json.dumps([claim.record() for claim in claims], indent=1, ensure_ascii=False))
-    elif options.mutate:
-        for mistake, blind in unnoticed(claims).items():
-            print(f"{mistake}: {len(blind)} claims hold in spite of it")
-            print(*(f"  {claim.chapter}: {claim}" for claim in blind), sep="\n")
-    else:
-        print(table(claims))
-    return 0 if all(claim.passed for claim in claims) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

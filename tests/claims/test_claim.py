@@ -1,24 +1,18 @@
-"""Claims: when one holds, what a notebook stores, what the command line and the pulls say."""
+"""Claims: when one holds, what a chapter may claim, what its table shows and stores."""
 
+import inspect
 import json
 import math
-import subprocess
-import sys
-from dataclasses import replace
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import nnbook
-from nnbook.claims import MIME, Claim, ClaimError, Claims, Pulls, claim_of, collect, main, pulls
+from nnbook.claims import MIME, Claim, ClaimError, Claims, claim_of
 
-ROOT = Path(__file__).parents[1]
 KEYS = [
     *("chapter", "name", "kind", "reference", "how", "ours", "tolerance", "error", "sigma", "unbiased"),
     *("slide", "talk", "budget", "cell", "passed"),
@@ -44,21 +38,12 @@ def claims():
 def shown(monkeypatch):
     """What the chapter displays, as the bundle that a notebook stores."""
     bundles = []
-    monkeypatch.setattr("nnbook.claims.display", lambda bundle, raw: bundles.append(bundle))
+    monkeypatch.setattr("nnbook.claims.claim.display", lambda bundle, raw: bundles.append(bundle))
     return bundles
 
 
 def equal(claims, name="one half", **changes):
     claims.equal(name, **({"reference": 0.5, "how": "exact", "ours": 0.5, "tolerance": 1e-6} | changes))
-
-
-def write(path, *claims):
-    """A notebook whose last cell stored these claims."""
-    bundle = {"text/plain": "a table", MIME: {"claims": [c.record() for c in claims]}}
-    printed = new_code_cell("print()", outputs=[new_output("stream", text="\n")])
-    table = new_code_cell("claims.table()", outputs=[new_output("display_data", data=bundle)])
-    cells = [new_markdown_cell("# A chapter"), printed, *[table][: len(claims)]]
-    nbformat.write(new_notebook(cells=cells), path)
 
 
 # When a claim holds
@@ -126,7 +111,7 @@ def test_what_is_not_a_number_passes_nowhere_and_stays_so(lost, value, kind):
 def test_claims_note_chapter_budget_and_cell(claims, monkeypatch):
     equal(claims)
     shell = type("Shell", (), {"user_ns": {"In": ["", "import nnbook", "claims.equal(...)"]}})
-    monkeypatch.setattr("nnbook.claims.get_ipython", lambda: shell)
+    monkeypatch.setattr("nnbook.claims.claim.get_ipython", lambda: shell)
     equal(claims, "second")
     assert [(c.chapter, c.budget, c.cell) for c in claims.claims] == [
         ("demo", "quick", None),
@@ -145,7 +130,7 @@ def test_numbers_of_any_kind_become_plain(claims):
 
 
 MESSAGES = [
-    ("equal", {}, ValueError, "name: got 'one half' a second time, expected each claim to have its own"),
+    ("equal", {"ours": 0.7}, ValueError, r"name: got 'one half' for another claim \(exact\), expected each"),
     *(
         (
             "equal",
@@ -184,6 +169,37 @@ def test_what_cannot_be_claimed_says_why(claims, verb, arguments, error, message
             **(usual | ({} if verb == "true" else {"bound": 1.0}) | arguments)
         )
     assert len(claims.claims) == 1
+
+
+def test_a_cell_that_runs_again_makes_its_claims_anew(claims, monkeypatch):
+    cells = [""]
+    shell = type("Shell", (), {"user_ns": {"In": cells}})
+    monkeypatch.setattr("nnbook.claims.claim.get_ipython", lambda: shell)
+    for ours in (0.5, 0.7):
+        cells.append("a run")
+        equal(claims, ours=ours)
+        equal(claims, "second")
+    assert [(c.name, c.ours, c.cell) for c in claims.claims] == [("one half", 0.7, 2), ("second", 0.5, 2)]
+    cells.append("another cell")
+    with pytest.raises(ValueError, match="name: got 'second' for another claim"):
+        equal(claims, "second", how="a guess")
+
+
+def test_a_claim_that_is_made_twice_counts_once(claims):
+    for _ in "ab":
+        equal(claims)
+        claims.at_most("bound", bound=1.0, how="exact", ours=0.5)
+    assert [c.name for c in claims.claims] == ["one half", "bound"]
+
+
+@pytest.mark.parametrize("verb", ["at_most", "at_least"])
+def test_verbs_of_bounds_tell_their_arguments(verb):
+    method = getattr(Claims, verb)
+    assert (method.__name__, list(inspect.signature(method).parameters)[1:5]) == (
+        verb,
+        ["name", "bound", "how", "ours"],
+    )
+    assert method.__doc__.startswith("Claim a")
 
 
 def test_table_shows_and_stores_all_claims(claims, shown):
@@ -246,96 +262,3 @@ def test_table_raises_and_lists_those_that_fail(claims, shown):
 def test_numbers_are_shown_with_two_digits_below_the_tolerance(tolerance, ours, shown, allowed):
     texts = claim(ours=ours, tolerance=tolerance).texts()
     assert (texts["Ours"], texts["Allowed"]) == (shown, allowed)
-
-
-# Pulls
-
-
-def test_pulls_are_those_of_unbiased_claims():
-    fair = claim(error=0.1, sigma=0.1, ours=0.8, unbiased=True)
-    assert pulls([claim(error=0.1, ours=3.0), claim(), fair]).values == pytest.approx([-2.0])
-    with pytest.raises(ValueError, match="claims: got none that is unbiased, expected at least one"):
-        pulls([claim()])
-
-
-@pytest.mark.parametrize("size", [1, 3, 20])
-def test_the_probability_of_the_pulls_is_fair(size):
-    p = np.array([Pulls(sample).p for sample in np.random.default_rng(1).normal(size=(4000, size))])
-    for level in (0.3, 0.1, 0.01):
-        assert level / 3 < np.mean(p < level) < level + 4 * np.sqrt(level / 4000)
-
-
-@pytest.mark.parametrize(("bias", "width"), [(0.0, 2.0), (0.0, 0.4), (1.0, 1.0)])
-def test_wrong_error_bars_and_biases_make_the_pulls_improbable(bias, width):
-    normal = torch.special.ndtri(torch.linspace(0.02, 0.98, 25)).numpy()
-    assert Pulls(normal).p > 0.3
-    assert Pulls(bias + width * normal).p < 1e-3
-
-
-def test_error_bars_of_the_chapters_are_right():
-    claims = collect(ROOT / "chapters")
-    if not any(c.unbiased for c in claims):
-        pytest.skip("no chapter has stored an unbiased claim yet")
-    assert pulls(claims).p >= 1e-3, pulls(claims)
-
-
-def test_a_blunt_claim_does_not_notice_what_a_sharp_one_does(tmp_path, capsys):
-    blunt = [
-        claim(name="loose", tolerance=0.5),
-        claim(name="levels", reference=1.2, ours=1.2, tolerance=0.5),
-        claim(name="noisy", error=0.1, sigma=0.5, cell=2),
-        claim("at_most", name="far", ours=1e-9, cell=3),
-    ]
-    sharp = [
-        replace(c, tolerance=1e-3, sigma=c.sigma and 0.15, ours=c.ours or 1.0, cell=4) for c in blunt[:3]
-    ]
-    write(tmp_path / "demo.ipynb", *blunt, *[replace(c, name=f"sharp {c.name}") for c in sharp])
-    assert main(["--mutate", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    assert [line.split(":")[1].strip() for line in out.splitlines() if line.startswith(" ")] == [
-        *("loose", "levels", "noisy", "sharp noisy"),  # its four sigmas are wider than a per cent
-        *("loose", "noisy", "far"),
-    ]
-
-
-# What the notebooks store, and the command line
-
-
-def test_collect_reads_what_notebooks_store(tmp_path):
-    one, two = claim(chapter="wave"), claim(chapter="wave", name="E_1", error=0.1, sigma=0.1, talk=2.0)
-    write(tmp_path / "wave.ipynb", one, two)
-    write(tmp_path / "empty.ipynb")
-    write(tmp_path / "b.ipynb", claim(chapter="before"))  # and the stem of the file is its chapter
-    assert collect(tmp_path) == [claim(chapter="b"), one, two]
-
-
-def test_a_stored_verdict_is_not_believed(tmp_path):
-    write(tmp_path / "wave.ipynb", claim(ours=7.0))
-    text = (tmp_path / "wave.ipynb").read_text()
-    (tmp_path / "wave.ipynb").write_text(text.replace('"passed": false', '"passed": true'))
-    assert not collect(tmp_path)[0].passed
-
-
-@pytest.mark.parametrize("folder", [".", "missing"])
-def test_folder_without_notebooks_is_named(tmp_path, folder, capsys):
-    with pytest.raises(ValueError, match=r"folder: got '.*' without a notebook, expected the folder of the"):
-        collect(tmp_path / folder)
-    assert main([str(tmp_path / folder)]) == 2
-    assert "without a notebook" in capsys.readouterr().err
-
-
-def test_command_line_prints_one_line_a_claim(tmp_path, capsys):
-    write(tmp_path / "wave.ipynb", claim(), claim(name="E_1"))
-    assert main([str(tmp_path)]) == 0
-    out, err = capsys.readouterr()
-    assert (len(out.splitlines()), err) == (3, "")
-
-
-def test_module_prints_strict_json_and_exits_with_1_where_a_claim_fails(tmp_path):
-    write(tmp_path / "wave.ipynb", one := claim(chapter="wave", error=0.1), claim(name="E₁", ours=np.nan))
-    command = [sys.executable, "-m", "nnbook.claims", "--json", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "")
-    first, second = json.loads(done.stdout, parse_constant=pytest.fail)
-    assert (list(first), first) == (KEYS, one.record())
-    assert (second["name"], second["ours"], second["passed"]) == ("E₁", None, False)
