@@ -56,6 +56,7 @@ class Chains:
     observed: Tensor | None = field(default=None, repr=False)
 
 
+@torch.no_grad()
 def metropolis(
     walkers: W,
     *,

@@ -11,7 +11,7 @@ from nnbook.spins import walkers as module
 from nnbook.spins.hamiltonians import heisenberg, ising
 from nnbook.spins.lattices import chain, square
 from nnbook.spins.states import Amplitude, Jastrow, MeanField, RestrictedBoltzmannMachine
-from nnbook.spins.walkers import HiddenUnitWalkers, SpinWalkers, walkers_of
+from nnbook.spins.walkers import HALF, HiddenUnitWalkers, SpinWalkers, moves_in_range, walkers_of
 
 MODELS = {"flips": ising(chain(8), field=1.0), "exchanges": heisenberg(chain(8))}
 models = pytest.mark.parametrize("h", MODELS.values(), ids=MODELS.keys())
@@ -64,6 +64,25 @@ def test_both_kinds_go_the_same_way_for_many_moves(h, dtype):
     assert moved > 4000
     possible = h.elements(known.configurations) != 0
     torch.testing.assert_close(known.ratios()[possible], generic.ratios()[possible], rtol=1e-10, atol=1e-12)
+
+
+@models
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(torch.float64, 0.4), (torch.float64, 3.0), (torch.complex128, 0.4)]
+)
+def test_proposals_in_half_precision_go_the_same_way(h, dtype, scale):
+    state, _, generic = both(h, dtype=dtype, scale=scale)
+    half = HiddenUnitWalkers(state, generic.configurations, h.moves, proposals=HALF[dtype])
+    count = moves_in_range(state.units()[2], h.moves, HALF[dtype])
+    assert 8 < count <= 16 if scale < 1 else 1 <= count < 4
+    for step in range(300):
+        one, two = half.propose(dice(step)), generic.propose(dice(step))
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-4)
+        accepted = (two > -2) & (two > -math.inf)
+        half.accept(accepted)
+        generic.accept(accepted)
+    possible = h.elements(half.configurations) != 0
+    torch.testing.assert_close(half.ratios()[possible], generic.ratios()[possible], rtol=1e-9, atol=1e-12)
 
 
 @models
@@ -203,12 +222,13 @@ def test_every_move_is_proposed_as_often():
 # What is sampled
 
 
-@pytest.mark.parametrize("kind", [1, 2], ids=["known", "generic"])
+@pytest.mark.parametrize("kind", [1, 2, 3], ids=["known", "generic", "half precision"])
 @dtypes
 @pytest.mark.parametrize("h", [ising(chain(6), field=1.0), heisenberg(chain(6))], ids=MODELS)
 def test_frequencies_are_the_square_of_the_wave_function(h, dtype, kind):
     """Chi-square of the last configurations of independent chains."""
-    chains, walkers = 10_000, both(h, 10_000, units=5, dtype=dtype, scale=0.2)
+    chains, walkers = 10_000, [*both(h, 10_000, units=5, dtype=dtype, scale=0.2)]
+    walkers.append(walkers_of(walkers[0], walkers[1].configurations, h.moves))
     p = (2 * walkers[0](h.basis).detach().real).softmax(0)
     last = metropolis(walkers[kind], samples=1, sweep=100, generator=dice()).samples[0]
     rows = ((h.basis[:, None] == last[None]).all(-1)).sum(1).double()
