@@ -70,7 +70,8 @@ def glue(**values: object) -> None:
     except ImportError:  # outside the book there is no text to glue into
         return
     for name, value in values.items():
-        store(name, _Bare(value) if isinstance(value, str) else value, display=False)
+        plain = value.item() if isinstance(value, np.generic) else value  # or it shows as np.float64(0.25)
+        store(name, _Bare(plain) if isinstance(plain, str) else plain, display=False)
 
 
 class _Bare(str):

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from myst_nb.core.variables import format_plain_text
@@ -28,7 +29,7 @@ def test_glue_stores_values_under_their_names(monkeypatch):
     assert "0.499997" in str(stored[0]["data"])
 
 
-@pytest.mark.parametrize("text", ["0.80", "9,393,931", "-0.50", "1e-3", "+0.10", "text"])
+@pytest.mark.parametrize("text", ["0.80", "9,393,931", "-0.50", "1e-3", "+0.10", "text", np.float64(0.25)])
 def test_glued_text_is_printed_as_it_is_written(text, monkeypatch):
     shell, stored = InteractiveShell.instance(), []
     monkeypatch.setattr(shell.display_pub, "publish", lambda **output: stored.append(output))
@@ -37,7 +38,7 @@ def test_glued_text_is_printed_as_it_is_written(text, monkeypatch):
     finally:
         InteractiveShell.clear_instance()
     [plain] = [data for mime, data in stored[0]["data"].items() if "plain" in mime]
-    assert format_plain_text(plain, "").lstrip("\u2060") == text
+    assert format_plain_text(plain, "").lstrip("\u2060") == str(text)
 
 
 def test_glue_does_nothing_without_the_book(monkeypatch, capsys):
