@@ -41,7 +41,13 @@ def like(values: object, other: Tensor) -> Tensor:
 
 
 def check_values(
-    name: str, values: object, shape: tuple[int | str, ...], *, real: bool = True, remedy: str = ""
+    name: str,
+    values: object,
+    shape: tuple[int | str, ...],
+    *,
+    real: bool = True,
+    dtype: torch.dtype | None = None,
+    remedy: str = "",
 ) -> None:
     """Check a tensor or an array that a reader hands over: its shape, and that its numbers are finite.
 
@@ -51,11 +57,12 @@ def check_values(
         shape: of each axis its length, or in words what it counts where any length will do, as
             ``("batch", 6)``; ``"..."`` in front stands for any number of axes.
         real: whether complex numbers are refused.
+        dtype: what the numbers have to be, if it matters.
         remedy: what to do instead, for the error.
 
     Raises:
         TypeError: neither a tensor nor an array.
-        ValueError: another shape, complex numbers, NaN or infinities.
+        ValueError: another shape or dtype, complex numbers, NaN or infinities.
 
     >>> check_values("x", torch.zeros(3, 2), ("batch", 1))
     Traceback (most recent call last):
@@ -69,6 +76,8 @@ def check_values(
         got, expected = f"shape {tuple(tensor.shape)}", axes
     elif real and tensor.is_complex():
         got, expected = "complex numbers", "real ones"
+    elif dtype not in (None, tensor.dtype):
+        got, expected = str(tensor.dtype), f"{dtype} as the other arguments have"
     elif not bool(tensor.isfinite().all()):
         got, expected = "NaN or infinities", "finite numbers"
     else:
@@ -83,7 +92,7 @@ def check_input(name: str, x: Tensor, width: int, parameter: Tensor) -> None:
         name: what the error calls it.
         x: the input, ``(..., width)``.
         width: how many numbers the network reads.
-        parameter: one of its parameters; a real input suits a complex one.
+        parameter: one of its parameters.
 
     Raises:
         ValueError: another width or dtype.
@@ -94,7 +103,7 @@ def check_input(name: str, x: Tensor, width: int, parameter: Tensor) -> None:
     """
     if not isinstance(x, Tensor) or x.ndim == 0 or x.shape[-1] != width:
         raise ValueError(f"{name}: got {seen(x)}, expected (..., {width})")
-    if x.dtype not in (parameter.dtype, parameter.real.dtype):
+    if x.dtype != parameter.dtype:
         raise ValueError(
             f"{name}: got {x.dtype}, expected {parameter.dtype} as the parameters have; write {name}.to(...)"
         )

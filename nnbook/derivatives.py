@@ -158,7 +158,7 @@ def slope(x: Tensor, u: Jet, *, along: int) -> Tensor:
     Raises:
         ValueError: an input that the network does not have.
     """
-    if not 0 <= along < len(u.slope):
+    if along not in range(len(u.slope)):
         raise ValueError(f"along: got {along}, expected the number of an input, from 0 to {len(u.slope) - 1}")
     return u.slope[along]
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import Array, check_counts, like
+from nnbook.arrays import Array, check_counts, like, seeded
 from nnbook.geometry.level_sets import Polytope, mesh, polytope
 from nnbook.geometry.network import PolytopeNet, even_points, random_points
 from nnbook.geometry.solids import Solid, by_corners, scene, turnable
@@ -98,7 +98,7 @@ def fit_sphere(
     PolytopeNet of type (2;1) in 2 dimensions: loss 9.459029e-03, on the whole sphere 9.459029e-03
     """
     check_counts(starts=starts)
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     whole = sphere_loss(net) if points is None else None
     loss = whole if whole and len(net.widths) == 1 else sample_loss(net, _data(net, points, generator))
     draw = partial(PolytopeNet, net.dim, net.widths, net.powers, orthogonal=net.orthogonal)

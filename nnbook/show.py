@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from cycler import cycler
 from numpy.typing import ArrayLike
 
-from nnbook.arrays import finite
+from nnbook.arrays import check_counts, finite
 from nnbook.text import Table, glue, scientific
 
 __all__ = ["BLUE", "COLOURS", "GREEN", "GREY", "ORANGE", "PINK", "SKY", "YELLOW", "Curve", "Slider", "Table"]
@@ -250,6 +250,7 @@ def slider(
 
 def layout(height: int = 460) -> dict[str, Any]:
     """Layout of a plotly figure that fits the site: transparent, grey axes, the site's font."""
+    check_counts(least=10, height=height)
     axis = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.5)"}
     return {
         "height": height,
@@ -270,6 +271,8 @@ def _short(values: ArrayLike) -> list[float]:
     Below 1e-12 of the largest there is rounding only, which is different on each machine.
     """
     numbers = np.asarray(values, dtype=float)
+    if numbers.ndim != 1:
+        raise ValueError(f"x and y: got shape {numbers.shape}, expected (points,)")
     size = np.where(np.isfinite(numbers), np.abs(numbers), 0.0)
     largest = size.max(initial=0.0)
     apart = max(np.ptp(numbers[np.isfinite(numbers)]) if largest else 1.0, 1e-8 * largest)

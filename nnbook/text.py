@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnbook.exact.ranges import check_counts
+
 
 @dataclass(frozen=True)
 class Table:
@@ -50,9 +52,13 @@ class Table:
 def scientific(value: float, digits: int = 0) -> str:
     """A number in powers of ten, for a sentence or a table; ``digits`` after the point.
 
+    Raises:
+        ValueError: digits that are no whole number, or fewer than none.
+
     >>> scientific(1.5e-9, 1), scientific(-4.2e-6), scientific(1e-6), scientific(0.0)
     ('1.5×10⁻⁹', '-4×10⁻⁶', '10⁻⁶', '0')
     """
+    check_counts(least=0, digits=digits)
     if value == 0 or not np.isfinite(value):
         return f"{value:g}"
     mantissa, exponent = f"{value:.{digits}e}".split("e")

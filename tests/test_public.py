@@ -25,6 +25,7 @@ from nnbook import (
     physics_informed,
     polytopes,
     show,
+    text,
 )
 from nnbook.dynamics import equations
 from nnbook.exact import chains, enumerate, lines, solutions
@@ -35,13 +36,22 @@ from nnbook.spins import (
     entanglement,
     hamiltonians,
     imaginary_time,
+    lattices,
     machines,
     machines_as_tensors,
     states,
     tensors,
     walkers,
 )
-from nnbook.train import first_order, gauss_newton, linear_method, quasi_newton, reconfiguration, sampled
+from nnbook.train import (
+    first_order,
+    gauss_newton,
+    linear_method,
+    problems,
+    quasi_newton,
+    reconfiguration,
+    sampled,
+)
 
 F = {"dtype": torch.float64}
 
@@ -80,7 +90,7 @@ def psi():
 
 
 def model():
-    return hamiltonians.ising(hamiltonians.chain(4), field=1.0)
+    return hamiltonians.ising(lattices.chain(4), field=1.0)
 
 
 def machine():
@@ -88,7 +98,7 @@ def machine():
 
 
 def spins():
-    return hamiltonians.all_spins(4)[3:6]
+    return lattices.all_spins(4)[3:6]
 
 
 def mps():
@@ -168,13 +178,13 @@ TABLE = {
         partial(nnbook.start, quiet=True),
         {"seed": 1, "device": "cpu", "budget": "quick", "threads": 1},
     ),
-    "show.scientific": (show.scientific, {"value": 1.0, "digits": 1}),
+    "text.scientific": (text.scientific, {"value": 1.0, "digits": 1}),
     "show.Curve": (lambda **a: show.Curve(**a).traces(), {"name": "a", "x": numbers(5), "y": numbers(5)}),
     "show.slider": (
         partial(show.slider, lambda a: [show.Curve("a", np.arange(3), a * np.arange(3))]),
         {"values": [1.0, 2.0], "name": "a"},
     ),
-    "show.Table": (show.Table, {"header": ("a", "b"), "rows": [[1, 2]]}),
+    "text.Table": (text.Table, {"header": ("a", "b"), "rows": [[1, 2]]}),
     # exact answers
     **{
         f"exact.{f.__name__}": (f, {"sites": 8, "field": 0.5})
@@ -210,7 +220,7 @@ TABLE = {
     "Hamiltonian.energies": method("energies", harmonic, psi=psi()),
     "Hamiltonian.energy": method("energy", harmonic, psi=psi()),
     "Hamiltonian.apply": method("apply", harmonic, psi=psi()),
-    "Hamiltonian.problem": method("problem", harmonic, below=numbers(11, 1)),
+    "Hamiltonian.problem": method("problem", harmonic, below=harmonic().exact(1).psi),
     "trapped": (
         partial(hamiltonian.trapped, grid=grid.Grid(5, 4.0)),
         {"statistics": "boson", "omega": 1.0, "count": 2},
@@ -228,11 +238,11 @@ TABLE = {
     "WaveFunction": (waves.WaveFunction, {"hidden": (2,), "inputs": 1, "activation": "softplus"}),
     "WaveFunction.forward": method("forward", lambda: waves.WaveFunction((2,), inputs=1), x=some(5, 1)),
     # spins
-    "all_spins": (hamiltonians.all_spins, {"sites": N}),
-    "chain": (hamiltonians.chain, {"sites": N, "boundary": "periodic"}),
-    "rectangle": (hamiltonians.rectangle, {"rows": 3, "columns": 3, "boundary": "periodic"}),
-    "square": (hamiltonians.square, {"length": 3}),
-    "ising": (partial(hamiltonians.ising, hamiltonians.chain(N)), {"field": 1.0}),
+    "all_spins": (lattices.all_spins, {"sites": N}),
+    "chain": (lattices.chain, {"sites": N, "boundary": "periodic"}),
+    "rectangle": (lattices.rectangle, {"rows": 3, "columns": 3, "boundary": "periodic"}),
+    "square": (lattices.square, {"length": 3}),
+    "ising": (partial(hamiltonians.ising, lattices.chain(N)), {"field": 1.0}),
     "SpinHamiltonian.diagonal": method("diagonal", model, spins=spins()),
     "SpinHamiltonian.elements": method("elements", model, spins=spins()),
     "SpinHamiltonian.start": method("start", model, chains=3, generator=dice()),
@@ -268,16 +278,15 @@ TABLE = {
         {"sites": N, "bond": 2, "boundary": "open", "noise": 0.1},
     ),
     "ProjectedPairState": (tensors.ProjectedPairState, {"rows": 2, "columns": 2, "bond": 2, "noise": 0.1}),
-    "contract": (partial(tensors.contract, mps()), {"spins": hamiltonians.all_spins(3)}),
+    "contract": (partial(tensors.contract, mps()), {"spins": lattices.all_spins(3)}),
     "enlarge": (
         lambda rows: states.enlarge(
-            states.RestrictedBoltzmannMachine(4, 1, permutations=hamiltonians.chain(4).translations),
-            hamiltonians.chain(4),
-            hamiltonians.chain(rows),
+            states.RestrictedBoltzmannMachine(4, 1, permutations=lattices.chain(4).translations),
+            lattices.chain(4),
+            lattices.chain(rows),
         ),
         {"rows": 6},
     ),
-    "log_2cosh": (states.log_2cosh, {"x": some(3)}),
     "walkers_of": (partial(walkers.walkers_of, machine()), {"spins": spins(), "moves": model().moves}),
     "compress": (partial(entanglement.compress, mps()), {"bond": 2, "threshold": 1e-14}),
     "inner": (lambda first: entanglement.inner([first, *mps()[1:]], mps()), {"first": some(2, 1, 2)}),
@@ -302,7 +311,7 @@ TABLE = {
     ),
     "trotter": (partial(networks_as_tensors.trotter, model()), {"step": 0.1, "steps": 2, "order": 2}),
     "BoltzmannMachine": (
-        lambda **a: machines.BoltzmannMachine(**a).amplitudes(hamiltonians.all_spins(2)),
+        lambda **a: machines.BoltzmannMachine(**a).amplitudes(lattices.all_spins(2)),
         {
             "visible": 2,
             "bias": some(3),
@@ -383,7 +392,6 @@ TABLE = {
     "PolytopeNet.slice": method("slice", net, basis=np.eye(3)[:, :2]),
     "random_points": (network.random_points, {"count": 4, "dim": 3}),
     "even_points": (network.even_points, {"count": 4, "dim": 3}),
-    "network.power": (network.power, {"x": some(4), "exponent": 2.0}),
     "point_group": (
         point_groups.point_group,
         {"points": np.concatenate([np.eye(3), -np.eye(3)]), "tolerance": 1e-5},
@@ -457,7 +465,7 @@ TABLE = {
     "fit": (trained, {"steps": 2, "tolerance": 1e-3, "patience": 1, "every": 1, "divergence": 1e3}),
     "RayleighQuotient": (
         lambda **a: linear_method.minimise(
-            linear_method.RayleighQuotient(**a),
+            problems.RayleighQuotient(**a),
             torch.nn.Sequential(mlp(1, 2, 1), torch.nn.Flatten(0)),
             steps=1,
         ),
@@ -486,13 +494,13 @@ TABLE = {
             "shift": 1e-3,
             "relative": 1e-3,
             "sweeps": 1,
-            "configurations": hamiltonians.all_spins(4),
+            "configurations": lattices.all_spins(4),
             "every": 1,
         },
     ),
     "measure": (
         lambda **a: sampled.measure(machine(), model(), generator=dice(), **a),
-        {"chains": 20, "samples": 9, "warm_up": 1, "configurations": hamiltonians.all_spins(4)},
+        {"chains": 20, "samples": 9, "warm_up": 1, "configurations": lattices.all_spins(4)},
     ),
 }
 

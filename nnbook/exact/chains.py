@@ -12,12 +12,12 @@ The Heisenberg chain is solved by N/2 real rapidities :cite:p:`bethe1931`.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import toeplitz
 from scipy.optimize import root
+
+from nnbook.exact.ranges import finite
 
 Array = NDArray[np.float64]
 
@@ -25,8 +25,7 @@ Array = NDArray[np.float64]
 def _momenta(sites: int, field: float) -> Array:
     if sites < 2 or sites % 2:
         raise ValueError(f"sites: got {sites}, expected an even number, at least 2")
-    if not (field >= 0 and math.isfinite(field)):
-        raise ValueError(f"field: got {field}, expected a finite number, zero or above")
+    finite("field", field, least=0, most=1e100)
     return (2 * np.arange(sites) + 1) * np.pi / sites
 
 

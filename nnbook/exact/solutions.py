@@ -12,6 +12,7 @@ from nnbook.exact.ranges import check_counts, finite, positive
 Array = NDArray[np.float64]
 Field = NDArray[np.complex128]
 
+MOST = 1e6  # nodes of the trapezoidal rule
 LOST = 27.0  # what quadrature leaves out is e^-27 = 2e-12 of the whole
 
 
@@ -24,7 +25,7 @@ def oscillation(t: ArrayLike, *, damping: float, frequency: float) -> Array:
     Raises:
         ValueError: damping at or above the frequency, where nothing oscillates.
     """
-    positive("frequency", frequency)
+    positive("frequency", frequency, most=1e100)
     if not 0 <= damping < frequency:
         raise ValueError(f"damping: got {damping}, expected from 0 to below frequency = {frequency}")
     t, ringing = np.asarray(t, dtype=float), math.sqrt(frequency**2 - damping**2)
@@ -56,13 +57,14 @@ def cole_hopf(t: ArrayLike, x: ArrayLike, *, viscosity: float, nodes: int | None
 
     Raises:
         ValueError: a viscosity that is not above zero, fewer nodes than the rule needs, a time below zero,
-            times and places that are not finite or of shapes that do not fit.
+            times and places that are not finite or of shapes that do not fit, a problem
+            that needs more than a million nodes.
 
     >>> [round(float(u), 12) for u in cole_hopf(0.0, [-0.5, 0.5], viscosity=0.01)]
     [1.0, -1.0]
     """
     positive("viscosity", viscosity)
-    t, x = np.broadcast_arrays(np.asarray(t, dtype=float), np.asarray(x, dtype=float))
+    t, x = _fitting(t, x)
     latest = finite("t", t.max(initial=0.0))
     finite("t", t.min(initial=0.0), least=0, remedy="time starts at 0")
     finite("x", np.abs(x).max(initial=0.0))
@@ -77,22 +79,44 @@ def cole_hopf(t: ArrayLike, x: ArrayLike, *, viscosity: float, nodes: int | None
     return averaged
 
 
+def _fitting(t: ArrayLike, x: ArrayLike) -> tuple[Array, Array]:
+    """Times and places of one shape."""
+    t, x = np.asarray(t, dtype=float), np.asarray(x, dtype=float)
+    try:
+        shape = np.broadcast_shapes(t.shape, x.shape)
+    except ValueError as error:
+        raise ValueError(
+            f"t and x: got the shapes {t.shape} and {x.shape}, expected shapes that fit each other; for all "
+            "pairs write t[:, None]"
+        ) from error
+    return np.broadcast_to(t, shape), np.broadcast_to(x, shape)
+
+
 def _trapezoid(latest: float, viscosity: float) -> tuple[float, int]:
     """How far the rule of :func:`cole_hopf` has to reach, and how many nodes it needs to lose e^-27."""
     reach = math.sqrt(LOST) + math.sqrt(min(latest, 1 / max(latest, 1)) / (4 * viscosity))
     a = np.geomspace(1e-3, 1e3, 1000)
     turn = np.pi * math.sqrt(4 * viscosity * latest) * a
     growth = a**2 + turn + (np.cosh(np.minimum(turn, 700)) - 1) / (2 * np.pi * viscosity)
-    step = (2 * np.pi * a / (LOST + growth)).max()
-    return reach, math.ceil(2 * reach / step)
+    nodes = 2 * reach / (2 * np.pi * a / (LOST + growth)).max()
+    if not nodes < MOST:
+        raise ValueError(
+            f"viscosity: got {viscosity:g} with times up to {latest:g}, where the rule needs {nodes:.1g} "
+            f"nodes; expected a problem for at most {MOST:.0g}"
+        )
+    return reach, math.ceil(nodes)
 
 
 def breather(t: ArrayLike, x: ArrayLike) -> Field:
     r"""The bound state of two solitons that grows from :math:`2 \operatorname{sech} x` :cite:p:`satsuma1974`.
 
     .. math:: h(t, x) = 4 e^{it/2}\, \frac{\cosh 3x + 3 e^{4it} \cosh x}{\cosh 4x + 4 \cosh 2x + 3 \cos 4t}
+
+    Raises:
+        ValueError: times and places of shapes that do not fit.
     """
-    t, far = np.asarray(t, dtype=float), np.exp(-np.abs(np.asarray(x, dtype=float)))
+    t, x = _fitting(t, x)
+    far = np.exp(-np.abs(x))
     # both over e^(4|x|), or else they would overflow
     above = far + far**7 + 3 * np.exp(4j * t) * (far**3 + far**5)
     below = 1 + far**8 + 4 * (far**2 + far**6) + 6 * np.cos(4 * t) * far**4
@@ -118,7 +142,7 @@ def split_step(h: ArrayLike, *, length: float, duration: float, steps: int, orde
 
     Raises:
         ValueError: another order, fewer than one step, a length that is not above zero, a duration or field
-            that is not finite.
+            that is not finite, numbers that overflow on the way.
     """
     check_counts(steps=steps)
     positive("length", length)
@@ -141,4 +165,9 @@ def split_step(h: ArrayLike, *, length: float, duration: float, steps: int, orde
             now = np.fft.ifft(flow * np.fft.fft(now))
             now = now * np.exp(0.5j * dt * np.abs(now) ** 2)
         frames[k + 1] = now
+    if not np.isfinite(frames).all():
+        raise ValueError(
+            f"length: got {length:g} for {len(start)} sites, whose frequencies overflow, "
+            "expected a longer ring"
+        )
     return frames

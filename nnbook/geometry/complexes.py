@@ -81,7 +81,12 @@ class Complex:
         return np.array(list(self.sides), dtype=int).reshape(-1, 2)
 
     def shifted(self, by: ArrayLike) -> Complex:
-        """The same complex elsewhere, moved by a vector ``(d,)``."""
+        """The same complex elsewhere, moved by a vector ``(d,)``.
+
+        Raises:
+            ValueError: a vector of another length, or not finite.
+        """
+        check_values("by", np.asarray(by), self.vertices.shape[1:])
         return Complex(self.vertices + np.asarray(by), self.faces)
 
     @property

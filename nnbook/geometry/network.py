@@ -19,7 +19,7 @@ from scipy.stats import norm, qmc
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnbook.arrays import Array, check_counts, like, positive
+from nnbook.arrays import Array, check_counts, check_input, like, positive
 from nnbook.networks import random_parameter
 
 
@@ -84,7 +84,12 @@ class PolytopeNet(nn.Module):
         return float(np.prod(self.powers))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(..., dim)`` to ``(...,)``."""
+        """Map ``(..., dim)`` to ``(...,)``.
+
+        Raises:
+            ValueError: points of another dimension or dtype.
+        """
+        check_input("x", x, self.dim, self.weights[0])
         return power(self._layers(x)[-1], self.powers[-1])[0].sum(-1)
 
     def _layers(self, x: Tensor) -> list[Tensor]:

@@ -51,6 +51,8 @@ def point_group(points: Array, *, tolerance: float = 1e-5) -> PointGroup:
     """
     check_values("points", points, ("n", "dim"))
     positive("tolerance", tolerance)
+    if not points.any():
+        raise ValueError("points: got none away from the origin, expected some that span the space")
     points, reach = points / np.linalg.norm(points, axis=1).max(), tolerance
     tree = KDTree(points)
     if tree.query(-points)[0].max() > reach:

@@ -79,7 +79,7 @@ def kernel_loss(weights: Array, power: float) -> tuple[Array, Array]:
     Returns:
         the loss ``(...)``, and its derivative by the weights ``(..., n, dim)``.
     """
-    positive("power", power)
+    positive("power", power, most=100)
     check_values("weights", weights, ("...", "n", "dim"))
     n, dim = weights.shape[-2:]
     m = gamma((power + 1) / 2) * gamma(dim / 2) / (np.sqrt(np.pi) * gamma((dim + power) / 2))
@@ -109,7 +109,12 @@ def sample_loss(net: PolytopeNet, points: Tensor, weights: Tensor | None = None)
         net: gives the type; its own parameters are neither read nor changed.
         points: on the unit sphere, ``(n, dim)``.
         weights: of the points, ``(n,)``, with sum one; default: all equal.
+
+    Raises:
+        ValueError: points of another dimension or dtype than the network wants, or none.
     """
+    check_values("points", points, ("n", net.dim), dtype=net.weights[0].dtype)
+    check_counts(points=len(points))
     shapes = [weight.shape for weight in net.weights]
     share = torch.full_like(points[:, 0], 1 / len(points)) if weights is None else weights
 

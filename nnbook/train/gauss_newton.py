@@ -82,12 +82,9 @@ class ConvexLoss:
         if len(set(counts.values())) > 1:
             sizes = ", ".join(f"{count} {name}" for name, count in counts.items())
             raise ValueError(f"data: got {sizes}, expected one row of each a point")
-        check_values("weights", self.weights, ("n",))
-        if self.data.ndim != 2:
-            raise ValueError(
-                f"data: got shape {tuple(self.data.shape)}, expected (n, k); for one target a point add "
-                "[:, None]"
-            )
+        check_values("weights", self.weights, ("n",), dtype=self.points.dtype)
+        remedy = "for one target a point add [:, None]"
+        check_values("data", self.data, ("n", "k"), dtype=self.points.dtype, remedy=remedy)
 
     def state(self, function: Function, params: Tensor) -> Tensor:
         """The outputs at all points as one vector, ``(n m,)``."""

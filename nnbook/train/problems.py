@@ -73,7 +73,7 @@ class RayleighQuotient:
     vector_valued: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_values("weights", self.weights, (len(self.points),))
+        check_values("weights", self.weights, (len(self.points),), dtype=self.points.dtype)
         if self.below is None:
             return
         remedy = "one state psi is written psi[:, None]"

@@ -235,7 +235,7 @@ ISING_CHAIN = [ising_energy, ising_gap, ising_pair_gap, ising_correlation, ising
     [
         (7, 1.0, "sites: got 7, expected an even number, at least 2"),
         (0, 1.0, "sites: got 0"),
-        (8, -0.5, "field: got -0.5, expected a finite number, zero or above"),
+        (8, -0.5, "field: got -0.5, expected a finite number, at least 0"),
         (8, math.nan, "field: got nan"),
         (8, math.inf, "field: got inf"),
     ],

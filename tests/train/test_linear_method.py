@@ -12,7 +12,7 @@ from scipy.linalg import eigh
 from torch import nn
 
 from nnbook.networks import MLP, as_function, flatten
-from nnbook.train import loop
+from nnbook.train import checkpoints
 from nnbook.train.linear_method import minimise
 from nnbook.train.problems import RayleighQuotient
 
@@ -402,7 +402,7 @@ def test_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch, stop):
         return write
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", broken(loop.write_checkpoint))
+        patch.setattr(checkpoints, "write_checkpoint", broken(checkpoints.write_checkpoint))
         with pytest.raises(Interruption):
             resumed(tmp_path / "run.pt")
     fit, again = resumed(tmp_path / "run.pt")
