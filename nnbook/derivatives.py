@@ -7,6 +7,8 @@ take any network, but gives wrong numbers without a word for determinants and li
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
@@ -145,6 +147,14 @@ def _through(net: MLP, x: Tensor, shifts: Sequence[Tensor | float]) -> tuple[Jet
         bend = rise * here.bend + turn * here.slope.square()
         arriving.append(torch.cat([a[None], rise * here.slope, bend]))
     return here, arriving[:-1]
+
+
+@functools.cache
+def load_forward_mode() -> None:
+    """Let PyTorch load its rules for ``jvp``: at the first use it does, and warns of one of its own files."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.func.jvp(torch.exp, (torch.ones((), device="cpu"),), (torch.ones((), device="cpu"),))
 
 
 def value(x: Tensor, u: Jet) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacfwd
 
 from nnbook.arrays import Array, check_counts, check_values, finite, seen
-from nnbook.derivatives import Jet, jet, jet_jacobian, slope, value
+from nnbook.derivatives import Jet, jet, jet_jacobian, load_forward_mode, slope, value
 from nnbook.dynamics.equations import burgers, oscillator, schroedinger
 from nnbook.exact.solutions import breather, cole_hopf, oscillation, split_step
 from nnbook.networks import MLP, as_function, assign, flatten
@@ -123,6 +123,7 @@ class Residuals(nn.Module):
         values, rows = jet_jacobian(self.net, self.points, partial(self.conditions, self.points))
         if unknown := dict(self.conditions.named_parameters()):
             arguments = self.points, jet(self.net, self.points)
+            load_forward_mode()
             slopes = jacfwd(lambda named: functional_call(self.conditions, named, arguments))(unknown)
             rows = torch.cat([rows, *(by.reshape(*values.shape, -1) for by in slopes.values())], 2)
         return values, rows

@@ -1,5 +1,7 @@
 """Jets and their derivatives by the parameters, against automatic differentiation."""
 
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -79,3 +81,33 @@ def test_what_has_no_jet_is_refused(of, net, x, error, message):
 def test_slope_along_an_input_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"along: got 1, .* 0 to 0"):
         slope(drawn(3, 1), jet(network(inputs=1), drawn(3, 1)), along=1)
+
+
+STRICT = """
+import torch
+from nnbook.geometry.linear_pieces import kinks
+from nnbook.lattice_qm import Grid, Hamiltonian, solve
+from nnbook.networks import MLP
+from nnbook.physics_informed import Residuals, Term, covariance
+from nnbook.train import fit
+
+class Unknown(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rate = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+    def forward(self, x, u):
+        return u.slope[0] - self.rate * u.value
+
+points = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+net = MLP(1, (3,), activation="tanh", dtype=torch.float64)
+Residuals(net, [Term("equation", Unknown(), points)]).rows()
+kinks(MLP(1, (3,), activation="relu"), -1.0, 1.0)
+solve(Hamiltonian(Grid(32), lambda x: x**2), hidden=(2,), starts=1)
+fit(lambda: net(points).square().mean(), net.parameters(), steps=2)
+"""
+
+
+def test_where_warnings_are_errors_all_goes_on():
+    """As with PYTHONWARNINGS=error: PyTorch warns of itself."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", STRICT], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

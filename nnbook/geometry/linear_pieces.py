@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnbook.arrays import Array, check_counts, finite, like, positive
-from nnbook.derivatives import WithSlope
+from nnbook.derivatives import WithSlope, load_forward_mode
 from nnbook.geometry.complexes import FLAT, Complex, Layer, jumps, pieces, subdivide
 from nnbook.networks import MLP, assign
 
@@ -154,6 +154,7 @@ def kinks(network: MLP, low: float, high: float) -> Array:
         share = left[piece, unit] / (left[piece, unit] - right[piece, unit])
         ends = np.unique(np.append(ends, ends[piece] + share * np.diff(ends)[piece]))
     middle = like((ends[1:] + ends[:-1])[:, None] / 2, network.linear()[0].weight)
+    load_forward_mode()
     slope: Tensor = torch.func.jvp(network, (middle,), (torch.ones_like(middle),))[1].detach()
     bends = slope.diff(dim=0).abs().amax(1) > FLAT * slope.abs().max()
     inner: Array = ends[1:-1][bends.cpu().numpy()]
