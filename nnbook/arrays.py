@@ -15,7 +15,9 @@ __all__ = [
     "Array",
     "Potential",
     "check_counts",
+    "check_indices",
     "check_input",
+    "check_numbers",
     "check_values",
     "checked_values",
     "finite",
@@ -83,6 +85,43 @@ def check_values(
     else:
         return
     raise ValueError(f"{name}: got {got}, expected {expected}" + (f"; {remedy}" if remedy else ""))
+
+
+def check_numbers(name: str, values: object) -> None:
+    """Check that something is a tensor with which one can calculate, also within ``torch.func.vmap``.
+
+    Raises:
+        TypeError: no tensor.
+        ValueError: whole numbers, truth values, or half precision.
+
+    >>> check_numbers("psi", torch.tensor([1, 0]))
+    Traceback (most recent call last):
+    ValueError: psi: got torch.int64, expected single or double precision; write .double()
+    """
+    if not isinstance(values, Tensor):
+        raise TypeError(f"{name}: got a {type(values).__name__}, expected a tensor")
+    if values.dtype not in (torch.float32, torch.float64, torch.complex64, torch.complex128):
+        raise ValueError(f"{name}: got {values.dtype}, expected single or double precision; write .double()")
+
+
+def check_indices(name: str, indices: Tensor, *, width: tuple[int, ...], count: int) -> None:
+    """Check a table of places that are counted from zero.
+
+    Raises:
+        TypeError: no tensor.
+        ValueError: no whole numbers, rows of another width, or numbers that are not from 0 to ``count`` - 1.
+    """
+    if not isinstance(indices, Tensor):
+        raise TypeError(f"{name}: got a {type(indices).__name__}, expected a tensor")
+    whole = not (indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool)
+    if not whole or indices.ndim != 2 or indices.shape[1] not in width:
+        raise ValueError(
+            f"{name}: got {indices.dtype} of shape {tuple(indices.shape)}, expected whole numbers "
+            f"({name}, {' or '.join(map(str, width))})"
+        )
+    if indices.numel() and not (indices.min() >= 0 and indices.max() < count):
+        low, high = int(indices.min()), int(indices.max())
+        raise ValueError(f"{name}: got numbers from {low} to {high}, expected 0 to {count - 1}")
 
 
 def check_input(name: str, x: Tensor, width: int, parameter: Tensor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import expm
 
+from nnbook.arrays import check_counts, positive
 from nnbook.exact.chains import ising_correlation
 from nnbook.exact.enumerate import Array
 from nnbook.spins.entanglement import (
@@ -46,7 +47,12 @@ def trotter(hamiltonian: SpinHamiltonian, step: float, steps: int, order: int) -
         step: :math:`\delta`.
         steps: M.
         order: of the splitting, 1 or 2.
+
+    Raises:
+        ValueError: a step that is not positive or so long that its exponentials overflow, or a count below 1.
     """
+    check_counts(steps=steps)
+    positive("step", step, most=700 / max(1.0, hamiltonian.bounds[1]))
     whole = hamiltonian.matrix()
     bonds = whole.diagonal()
     field = expm(-step * (whole.toarray() - np.diag(bonds)))

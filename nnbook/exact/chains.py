@@ -17,14 +17,23 @@ from numpy.typing import NDArray
 from scipy.linalg import toeplitz
 from scipy.optimize import root
 
-from nnbook.exact.ranges import finite
+from nnbook.exact.ranges import check_counts, finite
 
 Array = NDArray[np.float64]
 
 
+#: No chain is longer: arrays of the momenta; a determinant for each distance; a matrix of the rapidities.
+MOST, MOST_DISTANCES, MOST_RAPIDITIES = 10**7, 2048, 8192
+
+
+def _check_even(sites: int, *, least: int, most: int) -> None:
+    check_counts(sites=sites, least=least)
+    if sites % 2 or sites > most:
+        raise ValueError(f"sites: got {sites}, expected an even number from {least} to {most}")
+
+
 def _momenta(sites: int, field: float) -> Array:
-    if sites < 2 or sites % 2:
-        raise ValueError(f"sites: got {sites}, expected an even number, at least 2")
+    _check_even(sites, least=2, most=MOST)
     finite("field", field, least=0, most=1e100)
     return (2 * np.arange(sites) + 1) * np.pi / sites
 
@@ -33,7 +42,8 @@ def ising_energy(sites: int, field: float) -> float:
     """Ground-state energy of the periodic Ising chain of N spins in a transverse field, in Pauli matrices.
 
     Raises:
-        ValueError: an odd number of sites or fewer than 2, a field below zero or not finite.
+        ValueError: an odd number of sites, fewer than 2 or more than ten million; a field below zero or not
+            finite.
 
     >>> round(ising_energy(40, 1.0), 9)
     -50.942674114
@@ -71,11 +81,12 @@ def ising_correlation(sites: int, field: float) -> Array:
     r"""Correlations :math:`\langle\sigma^z_0\sigma^z_r\rangle` for :math:`r = 0 \dots N/2`, ``(N/2 + 1,)``.
 
     Raises:
-        ValueError: as :func:`ising_energy`.
+        ValueError: as :func:`ising_energy`, or more than 2048 sites.
 
     >>> ising_correlation(4, 0.0)
     array([1., 1., 1.])
     """
+    _check_even(sites, least=2, most=MOST_DISTANCES)
     k = _momenta(sites, field)
     energy = np.sqrt(1 + field**2 - 2 * field * np.cos(k))
     reach = sites // 2
@@ -118,14 +129,13 @@ def heisenberg_energy(sites: int) -> float:
     :math:`E = N - \sum_j 2/(\lambda_j^2 + 1/4)`.
 
     Raises:
-        ValueError: an odd number of sites or fewer than 4.
+        ValueError: an odd number of sites, fewer than 4 or more than 8192.
         ArithmeticError: the equations could not be solved.
 
     >>> round(heisenberg_energy(40), 9)
     -70.986091153
     """
-    if sites < 4 or sites % 2:
-        raise ValueError(f"sites: got {sites}, expected an even number, at least 4")
+    _check_even(sites, least=4, most=MOST_RAPIDITIES)
     count = sites // 2
     numbers = np.arange(count) - (count - 1) / 2
 

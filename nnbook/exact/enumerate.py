@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +41,9 @@ def numbers(sites: int, *, balanced: bool = False) -> Indices:
     check_counts(least=0, sites=sites)
     if balanced and sites % 2:
         raise ValueError(f"sites: got {sites}, expected an even number, half of them up")
-    count = math.comb(sites, sites // 2) if balanced else 2**sites
+    count = math.comb(sites, sites // 2) if balanced and sites < 60 else 2 ** min(sites, 60)
     if count > MOST:
-        many = f"{count:,}" if sites < 60 else f"{Decimal(count):.1e}"
+        many = f"{count:,}" if sites < 60 else f"about 10^{0.301 * sites:.3g}"
         raise ValueError(
             f"sites: got {sites}, which makes {many} configurations, expected at most {MOST:,} of them; "
             "sample instead (nnbook.train.sampled)"

@@ -63,7 +63,8 @@ def check_counts(*, least: int | None = 1, **counts: object) -> None:
     ValueError: chains: got 0, expected a whole number, at least 1
     """
     for name, count in counts.items():
-        if not (isinstance(count, Integral) and (least is None or int(count) >= least)):
+        whole = isinstance(count, Integral) and not isinstance(count, bool)
+        if not (whole and (least is None or int(count) >= least)):  # type: ignore[call-overload]
             bound = "" if least is None else f", at least {least}"
             raise ValueError(f"{name}: got {count!r}, expected a whole number{bound}")
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from nnbook.arrays import check_values
+from nnbook.arrays import check_indices, check_values
 
 
 def cluster_sweep(spins: Tensor, edges: Tensor, couplings: Tensor, generator: torch.Generator) -> Tensor:
@@ -29,6 +29,9 @@ def cluster_sweep(spins: Tensor, edges: Tensor, couplings: Tensor, generator: to
     Raises:
         ValueError: a coupling that is negative, as its clusters would need another rule, or not finite.
     """
+    if spins.ndim != 2:
+        raise ValueError(f"spins: got shape {tuple(spins.shape)}, expected (chains, units)")
+    check_indices("edges", edges, width=(2,), count=spins.shape[1])
     check_values("couplings", couplings, (len(edges),))
     if bool((couplings < 0).any()):
         raise ValueError(f"couplings: got {float(couplings.min()):g}, expected none below zero")

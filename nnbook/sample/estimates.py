@@ -97,6 +97,7 @@ def estimate(values: Tensor) -> Estimate:
         rounding, have no error and no R-hat.
 
     Raises:
+        TypeError: no tensor.
         ValueError: values that are not real, not finite or of the wrong shape, or fewer than 64 of them.
 
     >>> noise = torch.randn(100, 50, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -116,6 +117,8 @@ def warn_of(doubts: tuple[str, ...], name: str) -> None:
 
 def _checked(values: Tensor) -> Tensor:
     """The values in double precision, ``(samples, chains)``."""
+    if not isinstance(values, Tensor):
+        raise TypeError(f"values: got a {type(values).__name__}, expected a tensor")
     series = values[:, None] if values.ndim == 1 else values
     if series.is_complex() or series.ndim != 2 or series.numel() < 2 * BATCHES:
         raise ValueError(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from nnbook.arrays import check_counts, check_values, finite
+from nnbook.arrays import check_counts, check_numbers, check_values, finite
 from nnbook.spins.tensors import check_bonds, warned_of_overflow
 
 
@@ -83,7 +83,7 @@ def compress(tensors: Sequence[Tensor], bond: int | None = None, *, threshold: f
         ValueError: ends that are not open, bonds that do not match, a bond below 1, a state that is zero.
     """
     check_counts(bond=1 if bond is None else bond)
-    finite("threshold", threshold, least=0)
+    threshold = finite("threshold", threshold, least=0, most=1)
     check_bonds(tensors, opened=True)
     work = _left_canonical(tensors)
     schmidt, discarded = [], []
@@ -91,7 +91,7 @@ def compress(tensors: Sequence[Tensor], bond: int | None = None, *, threshold: f
         rest, left, right = work[site].shape
         matrix = work[site].permute(1, 0, 2).reshape(left, rest * right)
         u, values, vh = torch.linalg.svd(matrix, full_matrices=False)
-        keep = min(int((values > threshold * values[0]).sum()), bond or len(values))
+        keep = min(max(1, int((values > threshold * values[0]).sum())), bond or len(values))
         schmidt.append(values / values.norm())
         discarded.append(1 - schmidt[-1][:keep].square().sum())
         kept = values[:keep] / values[:keep].norm()
@@ -148,6 +148,7 @@ def schmidt_rank(psi: Tensor, sites: int, cut: int, *, threshold: float = 1e-12)
         ValueError: as :func:`schmidt_values`, or an amplitude that is not positive.
     """
     _check_amplitudes(psi, sites, cut)
+    threshold = finite("threshold", threshold, least=0)
     if psi.is_complex() or not (smallest := float(psi.detach().min())) > 0:
         raise ValueError(
             f"psi: got {'complex numbers' if psi.is_complex() else smallest}, expected positive amplitudes"
@@ -195,11 +196,13 @@ def _left_canonical(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _check_amplitudes(psi: Tensor, sites: int, cut: int = 1) -> None:
-    if not 0 < cut < sites:
+    check_numbers("psi", psi)
+    check_counts(sites=sites, cut=cut, least=1)
+    if not cut < sites:
         raise ValueError(f"cut: got {cut}, expected one between the {sites} sites, from 1 to {sites - 1}")
-    if psi.shape != (2**sites,):
+    if sites > 60 or psi.shape != (2**sites,):
         raise ValueError(
-            f"psi: got shape {tuple(psi.shape)}, expected ({2**sites},), the amplitudes of {sites} spins"
+            f"psi: got shape {tuple(psi.shape)}, expected (2^{sites},), the amplitudes of {sites} spins"
         )
     if not 0 < (largest := float(psi.detach().abs().max())) < float("inf"):
         raise ValueError(

@@ -19,9 +19,9 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from nnbook.arrays import check_counts, check_values, finite, like
+from nnbook.arrays import check_counts, check_indices, check_numbers, check_values, finite, like
 from nnbook.exact import enumerate as exact
-from nnbook.spins.lattices import Lattice, all_spins, check_indices, checked_spins
+from nnbook.spins.lattices import Lattice, all_spins, checked_spins
 from nnbook.spins.walkers import SpinWalkers, walkers_of
 from nnbook.train.loop import digest
 from nnbook.train.problems import RayleighQuotient
@@ -196,6 +196,7 @@ class SpinHamiltonian:
         Raises:
             ValueError: psi of another shape.
         """
+        check_numbers("psi", psi)
         basis = self.basis.to(psi)
         if psi.ndim != 2 or len(psi) != len(basis):
             raise ValueError(

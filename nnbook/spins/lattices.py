@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import check_counts
+from nnbook.arrays import check_counts, check_indices
 from nnbook.exact import enumerate as exact
 
 Boundary = Literal["periodic", "open"]
@@ -47,11 +47,14 @@ def checked_spins(spins: Tensor, sites: int, *, rows: bool = False) -> Tensor:
         rows: whether they have to be ``(batch, N)``.
 
     Raises:
+        TypeError: no tensor.
         ValueError: another number of spins, or values other than ±1.
 
     >>> checked_spins(torch.tensor([[1, -1]]), 2)
     tensor([[ 1., -1.]], dtype=torch.float64)
     """
+    if not isinstance(spins, Tensor):
+        raise TypeError(f"spins: got a {type(spins).__name__}, expected a tensor")
     if spins.shape[-1:] != (sites,) or (rows and spins.ndim != 2):
         expected = f"({'batch' if rows else '...'}, {sites})"
         raise ValueError(f"spins: got shape {tuple(spins.shape)}, expected {expected}, one spin a site")
@@ -66,23 +69,6 @@ def checked_spins(spins: Tensor, sites: int, *, rows: bool = False) -> Tensor:
     if wrong:
         raise ValueError(f"spins: got {spins[strange][0]:g}, expected +1 or -1; write 1 - 2 * bits for bits")
     return spins
-
-
-def check_indices(name: str, indices: Tensor, *, width: tuple[int, ...], count: int) -> None:
-    """Check a table of sites.
-
-    Raises:
-        ValueError: no whole numbers, rows of another width, or numbers that are not from 0 to ``count`` - 1.
-    """
-    whole = not (indices.is_floating_point() or indices.is_complex())
-    if not whole or indices.ndim != 2 or indices.shape[1] not in width:
-        raise ValueError(
-            f"{name}: got {indices.dtype} of shape {tuple(indices.shape)}, expected whole numbers "
-            f"({name}, {' or '.join(map(str, width))})"
-        )
-    if indices.numel() and not (indices.min() >= 0 and indices.max() < count):
-        low, high = int(indices.min()), int(indices.max())
-        raise ValueError(f"{name}: got numbers from {low} to {high}, expected 0 to {count - 1}")
 
 
 @dataclass(frozen=True, eq=False)

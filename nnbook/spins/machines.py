@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import check_values, finite
+from nnbook.arrays import check_counts, check_indices, check_values, finite
 from nnbook.exact.enumerate import Array, configurations
-from nnbook.spins.lattices import all_spins, check_indices, checked_spins
+from nnbook.spins.lattices import all_spins, checked_spins
 from nnbook.spins.tensors import check_bonds, warned_of_overflow
 
 #: A sum over hidden units may have no more terms than this.
@@ -52,7 +52,9 @@ class BoltzmannMachine:
         if self.edges.shape != (len(self.weights), 2):
             raise ValueError(f"edges: got shape {tuple(self.edges.shape)}, expected ({len(self.weights)}, 2)")
         check_indices("edges", self.edges, width=(2,), count=len(self.bias))
-        if not 0 < self.visible <= len(self.bias):
+        check_counts(visible=self.visible)
+        finite("constant", self.constant)
+        if not self.visible <= len(self.bias):
             raise ValueError(
                 f"visible: got {self.visible}, expected between 1 and the {len(self.bias)} units"
             )

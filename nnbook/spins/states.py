@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from nnbook.arrays import check_counts, check_values
+from nnbook.arrays import check_counts, check_indices, check_numbers, check_values
 from nnbook.networks import as_function, assign, flatten, jacobian, random_parameter
-from nnbook.spins.lattices import Lattice, check_indices, checked_spins
+from nnbook.spins.lattices import Lattice, checked_spins
 from nnbook.spins.tensors import warned_of_overflow
 
 
@@ -179,6 +179,8 @@ class RestrictedBoltzmannMachine(LogState):
         Raises:
             ValueError: not as many biases as rows and columns of weights, or numbers that are not finite.
         """
+        for name, part in (("weight", weight), ("visible_bias", visible_bias), ("hidden_bias", hidden_bias)):
+            check_numbers(name, part)
         check_values("weight", weight, ("hidden", "sites"), real=False)
         filters, sites = weight.shape
         check_values("visible_bias", visible_bias, (sites,), real=False)
@@ -211,9 +213,9 @@ class RestrictedBoltzmannMachine(LogState):
 
         With all translations of a periodic lattice the first sum is a correlation, by fast Fourier transform.
         """
-        _, hidden, weight = self.units()
-        s, group = spins.to(weight.dtype), self.get_buffer("group")
-        tanh = (s @ weight.T + hidden).tanh().view(len(s), -1, len(group))
+        visible, hidden, weight = self.units()
+        s, group = checked_spins(spins, len(visible), rows=True).to(weight.dtype), self.get_buffer("group")
+        tanh = (s @ weight.T + hidden).tanh().unflatten(1, (-1, len(group)))
         if self._torus is None:
             parts = [torch.bmm(tanh, s[:, group]).flatten(1)]
         else:

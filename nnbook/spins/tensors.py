@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from nnbook.arrays import check_counts
+from nnbook.arrays import check_counts, check_numbers, finite
 from nnbook.networks import random_parameter
 from nnbook.spins.lattices import Boundary, checked_spins
 
@@ -59,6 +59,7 @@ class MatrixProductState(nn.Module):
         super().__init__()
         check_counts(sites=sites, least=2)
         check_counts(bond=bond)
+        finite("noise", noise)
         _check_real(dtype)
         if boundary not in ("open", "periodic"):
             raise ValueError(f"boundary: got {boundary!r}, expected 'open' or 'periodic'")
@@ -117,6 +118,7 @@ class ProjectedPairState(nn.Module):
         super().__init__()
         check_counts(rows=rows, columns=columns, least=2)
         check_counts(bond=bond)
+        finite("noise", noise)
         _check_real(dtype)
         self.rows, self.columns, self.bond = rows, columns, bond
         self.tensors = nn.ParameterList()
@@ -199,6 +201,8 @@ def _check_real(dtype: torch.dtype) -> None:
 
 def check_bonds(tensors: Sequence[Tensor], *, opened: bool = False) -> None:
     """Raise a ValueError unless the bonds match, those of the two ends as well; ``opened``: ends of one."""
+    for tensor in tensors:
+        check_numbers("tensors", tensor)
     shapes = [tuple(tensor.shape) for tensor in tensors]
     if not shapes or any(len(shape) != 3 or shape[0] != 2 for shape in shapes):
         raise ValueError(f"tensors: got shapes {shapes}, expected (2, left bond, right bond) for each site")

@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nnbook.arrays import finite, positive
+from nnbook.arrays import check_numbers, finite, positive
 
 Form = Literal["auto", "parameters", "samples"]
 
@@ -56,6 +56,7 @@ def natural_step(
         angle in radians by which it turns the state, to first order.
 
     Raises:
+        FloatingPointError: a shift that the precision does not see, numbers that are not finite.
         ValueError: no shift at all; an unknown form; samples that do not match; complex energies of a state
             with real parameters.
     """
@@ -75,7 +76,13 @@ def natural_step(
 
 
 def _solve_positive(matrix: Tensor, right: Tensor) -> Tensor:
-    return torch.cholesky_solve(right[:, None], torch.linalg.cholesky(matrix))[:, 0]
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if bool(failed):
+        raise FloatingPointError(
+            f"S + R is not positive in {matrix.dtype}: numbers that are not finite, or a shift too small for "
+            "this precision; raise the shift, or work in double precision"
+        )
+    return torch.cholesky_solve(right[:, None], factor)[:, 0]
 
 
 def _check_step(derivatives: Tensor, energies: Tensor, shift: float, relative: float, form: str) -> None:
@@ -86,6 +93,8 @@ def _check_step(derivatives: Tensor, energies: Tensor, shift: float, relative: f
             f"energies: got shape {tuple(energies.shape)} with derivatives {tuple(derivatives.shape)}, "
             "expected (samples,) and (samples, parameters)"
         )
+    for name, values in (("derivatives", derivatives), ("energies", energies)):
+        check_numbers(name, values)
     finite("relative", relative, least=0)
     positive("shift", shift, remedy="without it S, made of a finite number of samples, may have no inverse")
     if energies.is_complex() and not derivatives.is_complex():

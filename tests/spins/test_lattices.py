@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from nnbook.sample.estimates import estimate
+from nnbook.spins.entanglement import decompose
+from nnbook.spins.hamiltonians import ising
 from nnbook.spins.lattices import Lattice, all_spins, chain, checked_spins, rectangle, square
+from nnbook.spins.states import RestrictedBoltzmannMachine
+from nnbook.spins.tensors import contract
 
 LATTICES = {
     "chain of 5": chain(5),
@@ -70,6 +75,26 @@ def test_spins_of_any_real_type_are_taken_as_they_are_meant(dtype):
 def test_spins_within_vmap_are_let_through():
     total = torch.func.vmap(lambda one: checked_spins(one, 3).sum())(all_spins(3))
     assert torch.equal(total, all_spins(3).sum(1))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda wrong: checked_spins(wrong, 4),
+        lambda wrong: Lattice(4, wrong, (4,), "open"),
+        lambda wrong: ising(chain(4), field=1.0).apply(wrong),
+        lambda wrong: ising(chain(4), field=wrong),
+        lambda wrong: RestrictedBoltzmannMachine(4, 2, permutations=wrong),
+        lambda wrong: RestrictedBoltzmannMachine.of(wrong, torch.ones(4), torch.ones(4)),
+        lambda wrong: contract([wrong] * 4, all_spins(4)),
+        lambda wrong: decompose(wrong, 4),
+        lambda wrong: estimate(wrong),
+    ],
+)
+@pytest.mark.parametrize("wrong", ["4", [[1.0, -1.0]], np.ones((4, 4))])
+def test_wrong_types_are_called_so(call, wrong):
+    with pytest.raises(TypeError, match=r"got a (str|list|ndarray), expected a"):
+        call(wrong)
 
 
 BONDS = torch.tensor([[0, 1], [1, 2]])

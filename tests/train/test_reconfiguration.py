@@ -54,8 +54,8 @@ def test_real_energies_of_a_complex_state():
 
 
 def test_auto_takes_the_smaller_matrix(monkeypatch):
-    sizes, solve = [], torch.linalg.cholesky
-    monkeypatch.setattr(torch.linalg, "cholesky", lambda m: (sizes.append(len(m)), solve(m))[1])
+    sizes, solve = [], torch.linalg.cholesky_ex
+    monkeypatch.setattr(torch.linalg, "cholesky_ex", lambda m: (sizes.append(len(m)), solve(m))[1])
     natural_step(drawn(30, 12), drawn(30))
     natural_step(drawn(12, 30), drawn(12))
     assert sizes == [12, 12]
@@ -106,6 +106,15 @@ def test_parameter_that_no_sample_feels_stays_and_an_eigenstate_too(form):
 
 
 @pytest.mark.parametrize("form", ["parameters", "samples"])
+def test_shift_that_the_precision_does_not_see_is_named(form):
+    o = drawn(20, 1, dtype=torch.float32).repeat(1, 40)
+    step = natural_step(o, drawn(20, dtype=torch.float32), shift=1e-3, relative=0.0, form=form)[0]
+    assert bool(step.isfinite().all())
+    with pytest.raises(FloatingPointError, match=r"not positive in torch.float32: .* raise the shift"):
+        natural_step(1e4 * o, 1e30 * o[:, 0], shift=1e-30, relative=0.0, form=form)
+
+
+@pytest.mark.parametrize("form", ["parameters", "samples"])
 def test_step_lives_where_its_inputs_live(form):
     step, _ = natural_step(drawn(9, 4, dtype=torch.float32), drawn(9, dtype=torch.float32), form=form)
     assert step.dtype == torch.float32
@@ -123,6 +132,7 @@ def test_step_lives_where_its_inputs_live(form):
             r"form: got 'dual', expected 'auto', 'parameters' or 'samples'",
         ),
         ((20, 3), drawn(19), {}, r"energies: got shape \(19,\) with derivatives .*, expected \(samples"),
+        ((20, 3), drawn(20).long(), {}, "energies: got torch.int64, expected single or double precision"),
         ((20,), drawn(20), {}, r"energies: got shape .* expected \(samples"),
         ((20, 3), drawn(20, 1), {}, r"energies: got shape .* expected \(samples"),
         (
