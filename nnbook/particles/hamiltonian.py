@@ -17,11 +17,12 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.optimize import brentq
 from scipy.sparse import csr_array, diags_array, eye_array
 from scipy.sparse.linalg import LinearOperator, eigsh, splu
 from torch import Tensor
 
-from nnbook.arrays import Array, Potential, checked_values, fix_sign
+from nnbook.arrays import Array, Potential, checked_values, finite, fix_sign
 from nnbook.exact.lines import lattice_states
 from nnbook.particles.grid import Grid, Spectrum
 from nnbook.particles.sectors import Particles, Sector, Statistics
@@ -81,9 +82,38 @@ class Hamiltonian:
         """All of it together, ``(n,)``."""
         return np.asarray(np.sum(self.terms, axis=0))
 
+    @cached_property
+    def scale(self) -> float:
+        r"""The energy that sets the scale of H: :math:`\omega` for an oscillator, whatever its units.
+
+        From the old quantum theory: in its ground state a particle has the energy :math:`\epsilon` with
+        :math:`\int \sqrt{2(\epsilon - V)}\, dx = \pi/2`. The scale is :math:`2(\epsilon - \min V)`.
+
+        >>> 20 * Hamiltonian(Grid(1024), lambda x: (x / 20) ** 2 / 2).scale
+        1.000...
+        """
+        above = self.tables[0] - self.tables[0].min()
+
+        def excess(energy: float) -> float:
+            momentum = np.sqrt(2 * np.maximum(energy - above, 0))
+            return float(self.grid.h * momentum.sum() - math.pi / 2)
+
+        most = math.pi**2 / (8 * self.grid.h**2)  # of a particle on a single site
+        return 2 * float(brentq(excess, 0, most, xtol=1e-12 * most))
+
     def on(self, points: int) -> Hamiltonian:
-        """The same particles in the same box on another number of intervals."""
-        return replace(self, grid=Grid(points, self.grid.x_max))
+        """The same particles in the same box on another number of intervals.
+
+        Raises:
+            ValueError: a potential or an interaction that knows the sites of one lattice only.
+        """
+        try:
+            return replace(self, grid=Grid(points, self.grid.x_max))
+        except ValueError as error:
+            raise ValueError(
+                f"{error}. These are {points} intervals of the same box, where training begins; a table of "
+                "values is written lambda x: np.interp(x, grid.x, table)"
+            ) from error
 
     def exact(self, states: int = 1) -> Spectrum:
         """The lowest eigenstates, ``psi (n, states)`` normalised with the weights of the sector.
@@ -142,24 +172,43 @@ class Hamiltonian:
         the walls included: the same as the matrix, with less rounding. Differentiable.
 
         Args:
-            psi: one wave function ``(n,)``, or columns ``(n, k)``; need not be normalised.
+            psi: one wave function ``(n,)``, or columns ``(n, k)``, real or complex; need not be normalised.
+
+        Raises:
+            ValueError: another number of values, or zeros only.
         """
+        psi = self._checked(psi)
 
         def tensor(values: Array) -> Tensor:
-            row = torch.as_tensor(values, dtype=psi.dtype, device=psi.device)
+            row = torch.as_tensor(values, dtype=psi.real.dtype, device=psi.device)
             return row if psi.ndim == 1 else row[:, None]
+
+        def square(f: Tensor) -> Tensor:
+            return (f * f.conj()).real
 
         hops, weights = self.sector.neighbours.T, self.sector.weights
         # a link is met from both of its ends; one to a wall, or to a node, from one end only
         shares = weights * np.where(hops < len(psi), 0.25, 0.5) / self.grid.h**2
         padded = torch.cat([psi, torch.zeros_like(psi[:1])])
-        kinetic = torch.zeros_like(psi)
+        kinetic = torch.zeros_like(psi.real)
         for hop, share in zip(hops, shares, strict=True):
             there = padded[torch.as_tensor(hop, device=psi.device)]
-            kinetic = kinetic + tensor(share) * (psi - there).square()
-        density = tensor(weights) * psi.square()
+            kinetic = kinetic + tensor(share) * square(psi - there)
+        density = tensor(weights) * square(psi)
+        if not bool(density.sum(0).all()):
+            raise ValueError("psi: got zeros, or values whose squares are; expected a wave function")
         parts = kinetic, *(tensor(term) * density for term in self.terms)
         return tuple(part.sum(0) / density.sum(0) for part in parts)
+
+    def _checked(self, psi: Tensor, axes: tuple[int, ...] = (1, 2)) -> Tensor:
+        """A wave function, integers as real numbers."""
+        psi = psi if isinstance(psi, Tensor) else torch.as_tensor(psi, device="cpu")
+        if psi.ndim not in axes or len(psi) != len(self.values):
+            raise ValueError(
+                f"psi: got shape {tuple(psi.shape)}, expected {'(n,) or ' if 1 in axes else ''}(n, k) with "
+                f"the n = {len(self.values)} configurations of this lattice; one column is psi[:, None]"
+            )
+        return psi if psi.is_floating_point() or psi.is_complex() else psi.double()
 
     def energy(self, psi: Tensor) -> Tensor:
         """The total energy, the Rayleigh quotient of ``psi``; shapes as in :meth:`energies`."""
@@ -183,7 +232,12 @@ class Hamiltonian:
         return apply
 
     def apply(self, psi: Tensor) -> Tensor:
-        """H on the columns of ``psi (n, k)``."""
+        """H on the columns of ``psi (n, k)``, real or complex.
+
+        Raises:
+            ValueError: another shape.
+        """
+        psi = self._checked(psi, axes=(2,))
         return self.operator(dtype=psi.dtype, device=psi.device)(psi)
 
     def problem(
@@ -242,12 +296,12 @@ def trapped(
         count: number of particles, 1 to 3.
 
     Raises:
+        TypeError: a frequency that is no number.
         ValueError: a frequency that is negative or not finite, unknown statistics; and those of
             :class:`Hamiltonian`.
 
     >>> trapped("fermion", Grid(64), omega=1.0).exact().energies.round(4)
     array([1.9954])
     """
-    if not (math.isfinite(omega) and omega >= 0):
-        raise ValueError(f"omega: got {omega}, expected a frequency, zero or more")
+    omega = finite("omega", omega, least=0, remedy="zero is a box without a trap")
     return Hamiltonian(grid, lambda x: omega**2 * x**2 / 2, interaction, Particles(count, statistics))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,7 @@ import torch
 from scipy.linalg import eigh
 from torch import nn
 
-from nnbook.arrays import Array, check_counts, fix_sign
+from nnbook.arrays import Array, check_counts, finite, fix_sign
 from nnbook.networks import flatten
 from nnbook.particles.grid import Spectrum
 from nnbook.particles.hamiltonian import Hamiltonian
@@ -41,7 +42,8 @@ class State:
             at the sites, and ``h * sum(psi**2) == 1``.
         energy, kinetic, potential, interaction: expectation values in ``psi``.
         variance: of the energy, :math:`|H\\psi - E\\psi|^2`; zero for an exact state.
-        fit: how the training went.
+        fit: how the training went; ``converged`` only if the variance and the states below agree, see
+            :func:`solve`.
     """
 
     hamiltonian: Hamiltonian
@@ -115,16 +117,22 @@ def solve(
     start: State | None = None,
     starts: int = 8,
     coarse: int | None = None,
+    steps: int = 400,
     tolerance: float = 1e-9,
     patience: int = 8,
     dtype: torch.dtype = torch.float64,
     device: torch.device | str = "cpu",
 ) -> State:
-    """Train a network to be the lowest state of ``ham`` that is orthogonal to the states ``below``.
+    r"""Train a network to be the lowest state of ``ham`` that is orthogonal to the states ``below``.
 
     Several random networks descend side by side on a coarse lattice; the best goes on to lattices of twice
     as many points up to that of ``ham``, all with the linear method (:mod:`nnbook.train.linear_method`).
     Where a lattice has points enough, the next finer one takes the curvature from it.
+
+    A small gain is not yet the lowest state. So H is diagonalised among the states found and the residual
+    :math:`H\psi - E\psi` of the new one: where a level falls there by more than a hundred tolerances, the
+    variance is too large, or two states are mixtures of two levels, and the state is not converged. Levels
+    that come out in the wrong order, or mixed, are warned of; :func:`ritz` tells them apart.
 
     Args:
         ham: the problem.
@@ -136,19 +144,24 @@ def solve(
         start: begin from the network of this state instead (a neighbouring potential, say).
         starts: number of random networks.
         coarse: fewest intervals of a coarse lattice; default 128, 32 or 16 for one, two or three particles.
-        tolerance, patience: see :func:`nnbook.train.linear_method.minimise`.
+        steps: at most so many on each lattice; more where a state is not converged.
+        tolerance: a lattice is left when ``patience`` steps gain less than this, in units of ``ham.scale``,
+            which is the frequency of a trap.
+        patience: see ``tolerance`` and :func:`nnbook.train.linear_method.minimise`.
         dtype, device: of the network and of its training.
 
     Raises:
-        TypeError: something else than a Hamiltonian, or states.
+        TypeError: something else than a Hamiltonian, states or numbers.
         ValueError: empty ``hidden``, unknown activation, states below of another problem or as many as there
-            are configurations, ``starts`` < 1.
+            are configurations, a count below 1, a tolerance below zero.
 
     >>> from nnbook.particles.grid import Grid
     >>> solve(Hamiltonian(Grid(64), lambda x: x**2 / 2), hidden=(4, 4), seed=1).energy < 0.4993
     True
     """
-    _check(ham, below, starts)
+    _check(ham, below)
+    check_counts(starts=starts, steps=steps, patience=patience, coarse=1 if coarse is None else coarse)
+    finite("tolerance", tolerance, least=0)
     count = ham.particles.count
     generator = torch.Generator().manual_seed(seed)
 
@@ -171,18 +184,20 @@ def solve(
     others = [] if start else [flatten(draw()) for _ in range(starts - 1)]
     sizes = _sizes(ham.grid.points, coarse or {1: 128, 2: 32, 3: 16}[count])
     problems = [
-        ham.on(m).problem(_columns([s.on(m) for s in below]), dtype=dtype, device=device) for m in sizes
+        ham.on(m).problem(_columns([s.on(m) for s in below]) if below else None, dtype=dtype, device=device)
+        for m in sizes
     ]
     fit = minimise(
         _with_curvature_from_coarser(problems, flatten(network).numel()),
         network,
         starts=torch.stack([flatten(network), *others]),
         explore=8,
-        tolerance=tolerance,
+        steps=steps,
+        tolerance=tolerance * ham.scale,
         patience=patience,
         label=f"{count} {ham.particles.statistics}s, state {len(below)}",
     )
-    return _state(ham, network, tuple(below), fit)
+    return _judged(_state(ham, network, tuple(below), fit), tolerance * ham.scale)
 
 
 def ritz(states: Sequence[State]) -> Spectrum:
@@ -205,14 +220,49 @@ def ritz(states: Sequence[State]) -> Spectrum:
     ham = states[0].hamiltonian
     _same_problem("states", ham, states)
     psi = np.column_stack([s.psi for s in states])
-    bra = (ham.sector.weights[:, None] * psi).T
-    if np.linalg.eigvalsh(bra @ psi)[0] < 1e-8:
+    if np.linalg.eigvalsh((ham.sector.weights[:, None] * psi).T @ psi)[0] < 1e-8:
         raise ValueError("states: got states that depend on each other, expected different ones; see below=")
-    energies, mix = eigh(bra @ ham.apply(torch.as_tensor(psi)).numpy(), bra @ psi)
-    return Spectrum(energies, np.column_stack([fix_sign(column) for column in (psi @ mix).T]))
+    energies, rotated = _rotated(ham, psi)
+    return Spectrum(energies, np.column_stack([fix_sign(column) for column in rotated.T]))
 
 
-def _check(ham: Hamiltonian, below: Sequence[State], starts: int) -> None:
+def _rotated(ham: Hamiltonian, psi: Array) -> Spectrum:
+    """H diagonalised in the span of columns ``(n, k)``."""
+    root = np.sqrt(ham.sector.weights)[:, None]
+    basis = np.linalg.qr(root * psi)[0] / root
+    image = ham.apply(torch.as_tensor(basis, device="cpu")).numpy()
+    energies, mix = eigh((root**2 * basis).T @ image)
+    return Spectrum(energies, basis @ mix)
+
+
+# By so many tolerances levels may fall when states are mixed: what is left of an energy after training.
+ALLOWED = 100
+
+
+def _judged(state: State, tolerance: float) -> State:
+    """The state, not converged if its residual or the states below it say so."""
+    ham, found = state.hamiltonian, (*state.below, state)
+    psi, energies = _columns(found), np.sort([s.energy for s in found])
+    residual = ham.apply(torch.as_tensor(psi[:, -1:], device="cpu")).numpy() - state.energy * psi[:, -1:]
+    mixed, corrected = (
+        float((energies - _rotated(ham, columns).energies[: len(found)]).max())
+        for columns in (psi, np.hstack([psi, residual / max(np.abs(residual).max(), 1e-300)]))
+    )
+    near = "levels this near are told apart by ritz(states)"
+    if state.energy < energies[-1]:
+        doubt = f"E = {state.energy:.9f} is below that of a lower state, {energies[-1]:.9f}; {near}"
+    elif mixed > ALLOWED * tolerance:
+        doubt = f"a level falls by {mixed:.1e} when the states found are mixed; {near}"
+    elif corrected > ALLOWED * tolerance:
+        doubt = f"variance {state.variance:.1e}: with a part of its residual E falls by {corrected:.1e}"
+    else:
+        return state
+    if near in doubt:
+        warnings.warn(f"state {len(state.below)}: {doubt}", RuntimeWarning, stacklevel=3)
+    return replace(state, fit=replace(state.fit, converged=False, reason=doubt))
+
+
+def _check(ham: Hamiltonian, below: Sequence[State]) -> None:
     if not isinstance(ham, Hamiltonian):
         raise TypeError(f"ham: got {type(ham).__name__}, expected a Hamiltonian(grid, potential)")
     _same_problem("below", ham, below)
@@ -222,7 +272,6 @@ def _check(ham: Hamiltonian, below: Sequence[State], starts: int) -> None:
             f"below: got {len(below)} states, expected fewer than the {size} configurations of this grid; "
             "take more points"
         )
-    check_counts(starts=starts)
 
 
 def _same_problem(name: str, ham: Hamiltonian, states: Sequence[State]) -> None:
@@ -262,14 +311,14 @@ def _with_curvature_from_coarser(problems: list[RayleighQuotient], parameters: i
     return [problems[0], *finer]
 
 
-def _columns(states: Sequence[State]) -> Array | None:
-    return np.column_stack([state.psi for state in states]) if states else None
+def _columns(states: Sequence[State]) -> Array:
+    return np.column_stack([state.psi for state in states])
 
 
 @torch.no_grad()
 def _values(network: nn.Module, x: Array) -> Array:
     parameter = next(network.parameters())
-    psi: Array = network(torch.as_tensor(x).to(parameter)).cpu().double().numpy()
+    psi: Array = network(torch.as_tensor(x, device="cpu").to(parameter)).cpu().double().numpy()
     return psi
 
 
@@ -279,7 +328,7 @@ def _state(ham: Hamiltonian, network: nn.Module, below: tuple[State, ...], fit: 
     for state in below + below:  # twice: Gram-Schmidt loses digits once
         psi = psi - (weights * state.psi) @ psi * state.psi
     psi = fix_sign(psi) / math.sqrt(weights @ psi**2)
-    column = torch.as_tensor(psi)
+    column = torch.as_tensor(psi, device="cpu")
     kinetic, potential, *more = (float(part) for part in ham.energies(column))
     energy = kinetic + potential + sum(more)
     residual = ham.apply(column[:, None])[:, 0].numpy() - energy * psi

@@ -88,8 +88,8 @@ class Symmetrised(nn.Module):
         self.network = network
         self.particles = particles
         like = next(network.parameters())
-        self.register_buffer("orders", torch.as_tensor(particles.orders).to(like.device))
-        self.register_buffer("signs", torch.as_tensor(particles.signs).to(like))
+        self.register_buffer("orders", torch.as_tensor(particles.orders, device="cpu").to(like.device))
+        self.register_buffer("signs", torch.as_tensor(particles.signs, device="cpu").to(like))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(n, N)`` to ``(n,)``; not normalised."""
@@ -127,10 +127,12 @@ def bend_where_classical(mlp: MLP, ham: Hamiltonian, generator: torch.Generator)
     """
     grid, x = ham.grid, ham.sector.x
     zero_point = math.pi**2 / (8 * grid.x_max**2)
-    temperature = 2 * zero_point * 10 ** (3 * float(torch.rand(1, generator=generator)))
+    temperature = 2 * zero_point * 10 ** (3 * float(torch.rand(1, generator=generator, device="cpu")))
     weight = ham.sector.weights * np.exp(-(ham.values - ham.values.min()) / temperature)
     units = mlp.linear()[0].out_features
-    chosen = torch.multinomial(torch.as_tensor(weight), units, replacement=True, generator=generator)
+    chances, places = (torch.as_tensor(values, device="cpu") for values in (weight, x))
+    chosen = torch.multinomial(chances, units, replacement=True, generator=generator)
     variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(x.T, aweights=weight, ddof=0)))
     width = axes * np.sqrt(np.maximum(variance, grid.h**2))
-    mlp.place_kinks(torch.as_tensor(x)[chosen], scale=torch.as_tensor(width), generator=generator)
+    scale = torch.as_tensor(width, device="cpu")
+    mlp.place_kinks(places[chosen], scale=scale, generator=generator)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import eigh_tridiagonal
 
 from nnbook.exact.lines import lattice_states, separated
 
@@ -111,6 +112,29 @@ def test_separated_springs_are_analytic(omega, stiffness):
         assert energy == pytest.approx(omega / 2 + quanta * relative, rel=1e-8)
 
 
+def test_a_cusp_is_refused_unless_less_accuracy_is_asked_for():
+    """exp(-r) bends at r = 0, and its energies converge slowly."""
+    cusp = lambda r: 20 * np.exp(-5 * r)  # noqa: E731
+    with pytest.raises(
+        ValueError, match=r"interaction: 600 points and two thirds .* at a cusp, less accuracy"
+    ):
+        separated(1.0, cusp, "boson")
+    r, h = (np.arange(20000) + 0.5) * 18 / 20000, 18 / 20000  # differences, even at r = 0
+    diagonal = 2 / h**2 + r**2 / 4 + cusp(r)
+    diagonal[0] -= 1 / h**2
+    off = np.full(len(r) - 1, -1 / h**2)
+    (fine,) = eigh_tridiagonal(diagonal, off, select="i", select_range=(0, 0), eigvals_only=True)
+    assert separated(1.0, cusp, "boson", accuracy=1e-2)[0] == pytest.approx(0.5 + fine, abs=1e-2)
+
+
+def test_an_interaction_between_the_points_is_refused():
+    narrow = lambda r: 1e3 * np.exp(-((r - 1) ** 2) / 1e-6)  # noqa: E731
+    with pytest.raises(ValueError, match=r"interaction: its mean is .* points, which are .* apart"):
+        separated(1.0, narrow, "boson")
+    with pytest.raises(ValueError, match="interaction: its mean is"):
+        separated(1e-6, lambda r: np.exp(-(r**2)), "boson")
+
+
 KEEBLE = {
     -20: -2.471756,
     -10: 0.595906,
@@ -135,9 +159,12 @@ def test_separated_fermions_have_the_energies_of_an_independent_program(strength
     [
         (lambda: lattice_states(np.zeros(7), 1.0, 0), "states: got 0, expected 1 to 7"),
         (lambda: lattice_states(np.zeros(7), 1.0, 8), "states: got 8, expected 1 to 7, .* take more points"),
-        (lambda: separated(0.0, None, "boson"), "omega: got 0.0, expected a positive frequency"),
+        (lambda: separated(0.0, None, "boson"), "omega: got 0, expected a finite number above 0; without"),
         (lambda: separated(1.0, None, "anyon"), "statistics: got 'anyon'"),
-        (lambda: separated(1.0, None, "boson", 0), "states: got 0, expected 1 to 600"),
+        (lambda: separated(1.0, None, "boson", 0), "states: got 0, expected a whole number, at least 1"),
+        (lambda: separated(1.0, None, "boson", 301), "states: got 301, expected 1 to 300"),
+        (lambda: lattice_states(np.array([0, np.nan]), 1.0), "values: got NaN or infinities"),
+        (lambda: lattice_states(np.zeros(7), np.nan), "h: got nan, expected a finite number above 0"),
         (lambda: separated(1.0, lambda r: r / 0, "boson"), "interaction: got values that are not finite"),
     ],
 )

@@ -16,6 +16,8 @@ from nnbook.particles.sectors import Particles
 
 TALK = Grid(points=256, x_max=5.0)
 SMALL = Grid(points=256)
+SMALL_ONE = Hamiltonian(SMALL, lambda x: x**2 / 2)
+TABLE = Hamiltonian(SMALL, lambda x: SMALL.x**2 / 2)
 both = pytest.mark.parametrize("kind", ["boson", "fermion"])
 counts = pytest.mark.parametrize("count", [1, 2, 3])
 POTENTIALS = {
@@ -180,6 +182,57 @@ def test_energies_and_problems_follow_the_dtype(count, dtype):
     assert ham.exact(3).energies[2] - 1e-5 < value
 
 
+@both
+@counts
+def test_complex_wave_functions_have_the_energies_of_their_parts(kind, count):
+    """<a + ib|H|a + ib> = <a|H|a> + <b|H|b>: squares without conjugation gave -4.008 for +4.724."""
+    ham = bumpy(kind, count)
+    a, b = columns(ham, 2).T
+    parts = torch.stack([ham.energy(a), ham.energy(b)])
+    weights = torch.as_tensor(ham.sector.weights)
+    norms = torch.stack([weights @ f**2 for f in (a, b)])
+    torch.testing.assert_close(ham.energy(torch.complex(a, b)), parts @ norms / norms.sum())
+    image = ham.apply(torch.complex(a, b)[:, None])
+    torch.testing.assert_close(image, torch.complex(ham.apply(a[:, None]), ham.apply(b[:, None])))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_integers_and_lists_are_real_numbers(count):
+    """Integers truncated the potential: 2.5 for 2.784."""
+    ham = bumpy("boson", count)
+    psi = torch.arange(1, len(ham.values) + 1)
+    for same in (psi, psi.numpy(), psi.tolist(), psi.int()):
+        torch.testing.assert_close(ham.energy(same), ham.energy(psi.double()))
+    torch.testing.assert_close(ham.apply(psi[:, None]), ham.apply(psi[:, None].double()))
+
+
+@pytest.mark.parametrize("omega", [1e-6, 1.0, 1e4])
+def test_scale_of_an_oscillator_is_its_frequency(omega):
+    wide = Grid(512, 5 / math.sqrt(omega))
+    assert trapped("boson", wide, omega).scale == pytest.approx(omega, rel=1e-3)
+    shifted = Hamiltonian(wide, lambda x: omega**2 * x**2 / 2 - 100 * omega)
+    assert shifted.scale == pytest.approx(omega, rel=1e-3)
+
+
+def test_scale_of_an_empty_box_is_of_the_order_of_its_levels():
+    ham = Hamiltonian(Grid(64, 3.0), lambda x: 0 * x)
+    assert 0.1 < ham.scale / ham.exact().energies[0] < 10
+
+
+def test_a_table_that_is_interpolated_goes_to_every_lattice():
+    ham = Hamiltonian(SMALL, lambda x: np.interp(x, SMALL.x, SMALL.x**2 / 2))
+    np.testing.assert_allclose(ham.on(128).values, Hamiltonian(Grid(128), np.square).values / 2, atol=1e-12)
+
+
+@counts
+def test_energies_operators_and_problems_follow_their_inputs_elsewhere(count, elsewhere):
+    ham = bumpy("boson", count)
+    psi = torch.ones(len(ham.values), 1, dtype=torch.float64, device="cpu")
+    problem = ham.problem(ham.exact(1).psi)
+    made = *ham.energies(psi), ham.apply(psi), problem.points, problem.weights, problem.operator(psi)
+    assert {part.device.type for part in made} == {"cpu"}
+
+
 @pytest.mark.parametrize(("power", "potential"), [(2, "harmonic"), (4, "quartic"), (1, "corner")])
 def test_virial_theorem(power, potential):
     """2 K = p V in the potential |x|^p, up to the lattice's h^2."""
@@ -209,8 +262,20 @@ def test_virial_theorem(power, potential):
             lambda: trapped("boson", TALK, count=3),
             "2,796,160 configurations; .* 13.4 GB .* at most 1,000,000 configurations: take fewer points",
         ),
-        (lambda: trapped("boson", TALK, -1.0), "omega: got -1.0, expected a frequency, zero or more"),
-        (lambda: trapped("boson", TALK, math.nan), "omega: got nan, expected a frequency"),
+        (
+            lambda: trapped("boson", TALK, -1.0),
+            "omega: got -1, expected a finite number, at least 0; zero",
+        ),
+        (lambda: trapped("boson", TALK, math.nan), "omega: got nan, expected a finite number"),
+        (lambda: SMALL_ONE.energy(np.ones(7)), r"psi: got shape \(7,\), expected \(n,\) or .* n = 255"),
+        (lambda: SMALL_ONE.energy(np.ones((1, 255))), r"psi: got shape \(1, 255\), expected"),
+        (lambda: SMALL_ONE.energy(np.zeros(255)), "psi: got zeros, or values whose squares are"),
+        (lambda: SMALL_ONE.apply(np.ones(255)), r"psi: got shape \(255,\), .* one column is psi\[:, None\]"),
+        (lambda: SMALL_ONE.problem(np.ones(255)), r"below: got shape \(255,\), expected \(255, states\)"),
+        (
+            lambda: TABLE.on(128),
+            r"potential: got .*\(255,\), expected \(127,\).* 128 intervals .* np.interp\(x, grid.x",
+        ),
         (lambda: trapped("anyon", TALK), "statistics: got 'anyon'"),
         (
             lambda: trapped("boson", TALK, 1.0, lambda r: 1 / (r - 5)),

@@ -179,6 +179,100 @@ def test_network_that_shrinks_to_nothing_keeps_its_energy():
     check(solve(state.hamiltonian, hidden=(4,), start=state), 1e-3)
 
 
+@cache
+def ripples(hidden, seed, points=200):
+    """Thirteen wells in a row, where networks shrank to 1e-305 and "converged" up to 7e-3 too high."""
+    return solve(Hamiltonian(Grid(points), lambda x: 5 * np.cos(4 * x)), hidden=hidden, seed=seed, steps=150)
+
+
+@pytest.mark.parametrize(("hidden", "seed"), [((16,), 1), ((16,), 2), ((8, 8), 1), ((48,), 1)])
+def test_many_wells_are_right_to_a_millionth_or_not_converged(hidden, seed):
+    state = ripples(hidden, seed)
+    excess = state.energy - state.hamiltonian.exact().energies[0]
+    assert excess > -ROUNDING
+    assert excess < 1e-6 or not state.fit.converged
+    assert ("not converged" in repr(state)) is not state.fit.converged
+    with torch.no_grad():
+        assert state.network(torch.as_tensor(state.sector.x)).max() > 1e-25
+
+
+def test_excited_network_with_a_coarse_scale_is_not_below_its_level_unnoticed():
+    """Where the projection underflowed it was, with a variance of 350."""
+    ground = ripples((16,), 1)
+    state = solve(ground.hamiltonian, hidden=(8,), below=[ground], seed=5, starts=2, steps=30)
+    level = ground.hamiltonian.exact(2).energies[1]
+    assert state.energy > level - 0.02 or not state.fit.converged
+
+
+def test_more_steps_mend_what_is_not_converged():
+    few, many = (solve(one(grid=Grid(64)), hidden=(4,), starts=2, steps=steps) for steps in (5, 400))
+    assert (few.fit.converged, many.fit.converged) == (False, True)
+    assert few.fit.steps == 5 + 8 < many.fit.steps
+    assert few.energy > many.energy
+
+
+@cache
+def deep_wells():
+    """Two levels 3e-5 apart, one well each."""
+    ham = Hamiltonian(Grid(256, 4.0), lambda x: 4 * (x**2 - 2.5) ** 2)
+    ground = solve(ham)
+    with pytest.warns(RuntimeWarning, match=r"state 1: .*levels this near are told apart by ritz\(states\)"):
+        return ground, solve(ham, below=[ground])
+
+
+def test_levels_that_nearly_coincide_are_noticed_and_told_apart():
+    states = deep_wells()
+    exact = states[0].hamiltonian.exact(2).energies
+    assert states[0].energy - exact[0] > 1e-5  # half of the splitting
+    assert not states[1].fit.converged
+    assert "levels this near" in states[1].fit.reason
+    energies = ritz(states).energies
+    np.testing.assert_allclose(energies, exact, atol=1e-8)
+    assert energies[1] - energies[0] == pytest.approx(exact[1] - exact[0], rel=1e-3)
+
+
+def test_levels_in_the_wrong_order_are_noticed():
+    ground, excited = alone(levels=2)
+    high = replace(ground, psi=excited.psi, energy=excited.energy + 1e-5)
+    with pytest.warns(RuntimeWarning, match=r"state 1: E = 0.4999\d* is below that of a lower state, 1.4997"):
+        state = solve(ground.hamiltonian, below=[high])
+    assert not state.fit.converged
+
+
+def test_a_variance_that_is_too_large_is_not_converged():
+    state = ripples((16,), 1)
+    assert state.fit.reason.startswith("variance")
+    assert not state.fit.converged
+
+
+@pytest.mark.parametrize("omega", [1e-3, 1e3])
+def test_tolerances_are_in_the_units_of_the_problem(omega):
+    ham = Hamiltonian(Grid(128, 5 / omega**0.5), lambda x: omega**2 * x**2 / 2)
+    state = solve(ham)
+    excess = (state.energy - ham.exact().energies[0]) / omega
+    assert -ROUNDING < excess < 1e-6
+    assert state.fit.converged
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_training_takes_place_on_the_device_of_its_arguments(count, elsewhere):
+    ham = trapped("boson", Grid(8), count=count)
+    ground = tiny(ham=ham, device="cpu")
+    excited = tiny(ham=ham, below=[ground], device="cpu", tolerance=10.0)
+    assert {p.device.type for s in (ground, excited) for p in s.network.parameters()} == {"cpu"}
+    assert len(ritz([ground, excited]).energies) == len((ground.on(16), excited)) == 2
+
+
+def test_a_table_of_values_says_how_to_be_written():
+    """It ended in a shape error of a lattice that nobody had asked for."""
+    grid = Grid(256)
+    table = grid.x**2 / 2
+    with pytest.raises(ValueError, match=r"got .*\(255,\), expected \(127,\).*: np.interp\(x, grid.x"):
+        solve(Hamiltonian(grid, lambda x: table), hidden=(4,))
+    state = solve(Hamiltonian(grid, lambda x: np.interp(x, grid.x, table)), hidden=[4], starts=2)
+    check(state, 1e-6)
+
+
 @both
 def test_raw_network_gives_the_wave_function_when_symmetrised(kind):
     sign = 1 if kind == "boson" else -1
@@ -288,6 +382,10 @@ def test_states_below_must_belong_to_the_problem(ham, times, message):
         ({"hidden": (4, 0)}, r"hidden: got \(4, 0\) .* no size below 1"),
         ({"activation": "swish"}, "activation: got 'swish', expected one of gelu, .*tanh"),
         ({"starts": 0}, "starts: got 0, expected a whole number, at least 1"),
+        ({"steps": 0}, "steps: got 0, expected a whole number, at least 1"),
+        ({"coarse": 0}, "coarse: got 0, expected a whole number, at least 1"),
+        ({"patience": 1.5}, "patience: got 1.5, expected a whole number"),
+        ({"tolerance": np.nan}, "tolerance: got nan, expected a finite number, at least 0"),
         ({"hidden": (3,), "start": tiny}, "start: got a network of .* parameters, expected"),
     ],
 )
