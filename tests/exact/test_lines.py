@@ -116,7 +116,7 @@ def test_a_cusp_is_refused_unless_less_accuracy_is_asked_for():
     """exp(-r) bends at r = 0, and its energies converge slowly."""
     cusp = lambda r: 20 * np.exp(-5 * r)  # noqa: E731
     with pytest.raises(
-        ValueError, match=r"interaction: 600 points and two thirds .* at a cusp, less accuracy"
+        ValueError, match=r"interaction: 600 points and two thirds .* at a cusp less accuracy"
     ):
         separated(1.0, cusp, "boson")
     r, h = (np.arange(20000) + 0.5) * 18 / 20000, 18 / 20000  # differences, even at r = 0
