@@ -97,6 +97,7 @@ def optimise(
     sweeps: int = 1,
     form: Form = "auto",
     configurations: Tensor | None = None,
+    hold: Tensor | None = None,
     checkpoint: str | Path | None = None,
     every: int = 50,
     label: str = "VMC",
@@ -123,6 +124,8 @@ def optimise(
         sweeps: sweeps of ``hamiltonian.size`` proposals between two steps.
         configurations: where the chains start, ``(chains, ...)``, instead of random ones; ``chains`` is not
             used then.
+        hold: configurations ``(n, ...)`` that the chains do not visit. Each counts in S as one sample does
+            and exerts no force, so that a small shift does not let the state change there unseen.
         checkpoint, every, label: see :func:`nnbook.train.loop.run`; one file a rank.
 
     Returns:
@@ -139,7 +142,7 @@ def optimise(
     rate = rate if callable(rate) else finite("rate", rate, least=0)
     start = hamiltonian.start(chains, generator=generator) if configurations is None else configurations
     options = {"shift": shift, "relative": relative, "form": form}
-    training = _Sampling(state, hamiltonian, start, generator, steps, rate, trust, sweeps, options)
+    training = _Sampling(state, hamiltonian, start, hold, generator, steps, rate, trust, sweeps, options)
     fit = run(training, label=label, steps=steps, checkpoint=checkpoint, every=every)
     acceptance = fit.history.get("acceptance", np.ones(1))[-100:]
     proposals = len(acceptance) * sweeps * hamiltonian.size
@@ -174,6 +177,7 @@ class _Sampling(Generic[W]):
         state: LogState,
         hamiltonian: Hamiltonian[W],
         start: Tensor,
+        hold: Tensor | None,
         generator: torch.Generator,
         steps: int,
         rate: float | Callable[[int], float],
@@ -185,12 +189,13 @@ class _Sampling(Generic[W]):
         self.steps, self.rate, self.trust, self.sweeps, self.options = steps, rate, trust, sweeps, options
         params = flatten(state)
         self.configurations = start.to(params.device, copy=True)
+        self.hold = self.configurations[:0] if hold is None else hold.to(self.configurations)
         self.leaves = [*state.parameters(), self.configurations]
         self.done, self.warm = 0, False
         self.problem = {
             "Hamiltonian": hamiltonian.label,
             "state": f"{type(state).__name__} with {len(params)} parameters of {params.dtype}",
-            "chains": str(tuple(start.shape)),
+            "chains": f"{tuple(start.shape)}, held {tuple(self.hold.shape)}",
             "options": f"{options | {'trust': trust, 'sweeps': sweeps}}",
             "rate": "a function" if callable(rate) else str(float(rate)),
         }
@@ -202,8 +207,12 @@ class _Sampling(Generic[W]):
 
     def step(self) -> dict[str, float]:
         derivatives = _all_ranks(self.model.derivatives(self.configurations))
+        energies = self.energies
+        if len(self.hold):  # the mean energy exerts no force
+            derivatives = torch.cat([derivatives, self.model.derivatives(self.hold)])
+            energies = torch.cat([energies, energies.mean().expand(len(self.hold))])
         real = not self.leaves[0].is_complex()
-        delta, angle = natural_step(derivatives, self.energies, real=real, **self.options)
+        delta, angle = natural_step(derivatives, energies, real=real, **self.options)
         eta = finite("rate", self.rate(self.done), least=0) if callable(self.rate) else self.rate
         assign(self.model, flatten(self.model) - min(eta, self.trust / max(angle, 1e-30)) * delta)
         self.done += 1

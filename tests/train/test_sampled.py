@@ -229,6 +229,22 @@ def test_values_are_those_of_the_parameters_after_each_step():
     assert fit.value == pytest.approx(energies.mean().item(), rel=1e-12)
 
 
+def test_state_stays_where_it_is_held():
+    """A low shift lets the weight of a domain, which no chain visits, drift; a held one stays."""
+    h = heisenberg(chain(12))
+    domain, drift = torch.ones(1, 12, dtype=torch.float64), {}
+    domain[:, 6:] = -1
+    for hold in (None, domain):
+        options = {"permutations": h.lattice.translations, "biases": False, "scale": 0.1}
+        state = RestrictedBoltzmannMachine(12, 2, **options, generator=dice())
+        start = optimise(state, h, chains=200, steps=50, generator=dice()).configurations
+        before = float(state(domain) - state(start).mean())
+        options = {"configurations": start, "steps": 50, "shift": 1e-5, "relative": 1e-5, "hold": hold}
+        optimise(state, h, **options, generator=dice())
+        drift[hold is domain] = abs(float(state(domain) - state(start).mean()) - before)
+    assert drift[True] < 0.2 * drift[False]
+
+
 def test_rate_may_depend_on_the_step():
     seen, still = [], machine()
     optimise(still, ISING, generator=dice(), chains=20, steps=5, rate=lambda step: seen.append(step) or 0.0)
