@@ -190,6 +190,11 @@ class _Sampling(Generic[W]):
         params = flatten(state)
         self.configurations = start.to(params.device, copy=True)
         self.hold = self.configurations[:0] if hold is None else hold.to(self.configurations)
+        if self.hold.shape[1:] != start.shape[1:]:
+            raise ValueError(
+                f"hold: got shape {tuple(self.hold.shape)}, expected (n, *{tuple(start.shape[1:])}), "
+                "configurations like those of the chains"
+            )
         self.leaves = [*state.parameters(), self.configurations]
         self.done, self.warm = 0, False
         self.problem = {
