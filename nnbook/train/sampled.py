@@ -200,7 +200,7 @@ class _Sampling(Generic[W]):
         self.problem = {
             "Hamiltonian": hamiltonian.label,
             "state": f"{type(state).__name__} with {len(params)} parameters of {params.dtype}",
-            "chains": f"{tuple(start.shape)}, held {tuple(self.hold.shape)}",
+            "chains": f"{tuple(start.shape)}" + f" and {len(self.hold)} held" * (len(self.hold) > 0),
             "options": f"{options | {'trust': trust, 'sweeps': sweeps}}",
             "rate": "a function" if callable(rate) else str(float(rate)),
         }
