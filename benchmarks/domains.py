@@ -1,9 +1,10 @@
 """Boltzmann machines on 80 Heisenberg spins whose weight is where their chains are, and where it is not.
 
-Trains one and two filters on 20, 40 and 80 spins, much as the chapter *Neural-network quantum states* does but
-from random starts on 20 spins; then the same with five of 500 chains put back into a domain, half the ring up and half down, three times on 40 and
-on 80 spins. Prints the relative error and by how much ln|psi|^2 of the domain exceeds that of a typical
-sample. More than 80 ln 2 = 55: nearly all of the wave function is in domains. One minute.
+Trains one and two filters on 20, 40 and 80 spins, much as the chapter *Neural-network quantum states* does,
+but from random starts on 20 spins; then the same with five of 500 chains put back into a domain, half the
+ring up and half down, three times on 40 and on 80 spins. Prints the relative error and by how much ln|psi|^2
+of the domain exceeds that of a typical sample. More than 80 ln 2 = 55: nearly all of the wave function is in
+domains. One minute.
 """
 
 from __future__ import annotations
