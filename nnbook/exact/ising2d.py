@@ -57,7 +57,7 @@ class Thermodynamics:
 
     @property
     def entropy(self) -> float:
-        """In nats a site: no model has a smaller mean of -ln p on samples of this temperature."""
+        """The entropy in nats a site; no model has a smaller mean of -ln p on samples of this temperature."""
         return self.log_z + self.beta * self.energy
 
 

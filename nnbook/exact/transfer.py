@@ -303,7 +303,7 @@ class ImaginaryTime:
 
     @property
     def entropy(self) -> float:
-        r"""Of the density of whole paths, in nats: no model has a smaller mean of -ln p on its samples."""
+        """The entropy of whole paths in nats; no model has a smaller mean of -ln p on its samples."""
         return self.mean_action + self.log_z + self.times / 2 * math.log(2 * math.pi * self.a)
 
     def sample(self, n: int, rng: np.random.Generator, *, block: int = 2048) -> Array:
