@@ -39,7 +39,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from nnbook.arrays import check_counts, finite
+from nnbook.arrays import check_counts, finite, positive
 from nnbook.networks import as_function, assign, flatten
 from nnbook.train.loop import End, Fit, digest, run, settled
 from nnbook.train.problems import Expansion, Function, Problem
@@ -70,6 +70,7 @@ class _Search:
     tolerance: float
     patience: int
     accelerate: bool
+    part: float
     rescaling: Tensor
     leaves: ClassVar[tuple[Tensor, ...]] = ()  # a step never goes up
 
@@ -82,7 +83,7 @@ class _Search:
         tensors = [[v for v in vars(p).values() if isinstance(v, Tensor)] for p in self.problems]
         self.problem = {
             "starts": f"{len(one)} of {self.params.shape[1]} parameters, {self.params.dtype}",
-            "method": f"explore {self.explore}, accelerate {self.accelerate}",
+            "method": f"explore {self.explore}, accelerate {self.accelerate}, part {self.part:g}",
             "problems": ", ".join(map(digest, tensors)),
         }
 
@@ -144,8 +145,10 @@ class _Search:
 
     def _bend(self, problem: Problem, here: Expansion, change: Tensor) -> Tensor:
         """The second derivatives of the states along the changes, ``(starts, rungs, n)``."""
-        states = vmap(vmap(lambda p: problem.state(self.function, p)))(self.params[:, None] + PART * change)
-        return (2 / PART) * ((states - here.state[:, None]) / PART - change @ here.tangents.mT)
+        states = vmap(vmap(lambda p: problem.state(self.function, p)))(
+            self.params[:, None] + self.part * change
+        )
+        return (2 / self.part) * ((states - here.state[:, None]) / self.part - change @ here.tangents.mT)
 
     def _over(self) -> End | None:
         """Whether the problem at hand is done."""
@@ -193,6 +196,7 @@ def minimise(
     tolerance: float = 1e-9,
     patience: int = 8,
     accelerate: bool = True,
+    part: float = PART,
     checkpoint: str | Path | None = None,
     every: int = 10,
     label: str = "minimise",
@@ -213,6 +217,7 @@ def minimise(
             rejected do not count, unless there are twelve in a row and the first promised less than this.
         patience: see ``tolerance``.
         accelerate: bend each step along the family of wave functions; without it, the plain linear method.
+        part: the share of a step over which its bend is measured; for ReLU units 1e-4, so that none switches.
         checkpoint, every, label: see :func:`nnbook.train.loop.run`.
 
     Returns:
@@ -226,11 +231,21 @@ def minimise(
     problems = list(problem) if isinstance(problem, Sequence) else [problem]
     check_counts(explore=explore, steps=steps, patience=patience)
     finite("tolerance", tolerance, least=0)
+    positive("part", part, most=1)
     _check(problems, model, starts)
     first = flatten(model)[None] if starts is None else starts.to(flatten(model))
     rescaling = getattr(model, "rescaling", lambda: torch.zeros_like(first[0]))
     search = _Search(
-        problems, as_function(model), first, explore, steps, tolerance, patience, accelerate, rescaling()
+        problems,
+        as_function(model),
+        first,
+        explore,
+        steps,
+        tolerance,
+        patience,
+        accelerate,
+        part,
+        rescaling(),
     )
     fit = run(search, label=label, checkpoint=checkpoint, every=every)
     if math.isfinite(fit.value):
