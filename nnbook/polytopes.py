@@ -110,7 +110,8 @@ def fit_sphere(
     if whole and loss is not whole:
         fit, _, (best,) = descend(whole, best[None], steps=steps, tolerance=tolerance, label="sphere")
     trained = deepcopy(net)
-    assign(trained, polish(whole, best) if whole and fit.converged else best)
+    ended = fit.converged or fit.steps < steps  # a loss whose last digits no longer change ends it too
+    assign(trained, polish(whole, best) if whole and ended else best)
     return SphereFit(trained, fit.value, exact_loss(trained), losses.sort().values.cpu().numpy(), fit)
 
 

@@ -237,7 +237,7 @@ def slider(
     >>> len(wave.figure.frames)
     2
     """
-    stops = [finite("values", v) for v in np.atleast_1d(np.asarray(values, dtype=float))]
+    stops = [finite("values", v) for v in np.asarray(values, dtype=object).ravel()]
     if len(stops) < 2 or len(set(stops)) < len(stops):
         raise ValueError(
             f"values: got {len(set(stops))} different value(s) of {len(stops)}, expected at least two stops, "

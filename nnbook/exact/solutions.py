@@ -26,6 +26,7 @@ def oscillation(t: ArrayLike, *, damping: float, frequency: float) -> Array:
         ValueError: damping at or above the frequency, where nothing oscillates.
     """
     positive("frequency", frequency, most=1e100)
+    finite("damping", damping)
     if not 0 <= damping < frequency:
         raise ValueError(f"damping: got {damping}, expected from 0 to below frequency = {frequency}")
     t, ringing = np.asarray(t, dtype=float), math.sqrt(frequency**2 - damping**2)
@@ -147,7 +148,7 @@ def split_step(h: ArrayLike, *, length: float, duration: float, steps: int, orde
     check_counts(steps=steps)
     positive("length", length)
     finite("duration", duration)
-    if order not in (2, 4):
+    if finite("order", order) not in (2, 4):
         raise ValueError(f"order: got {order}, expected 2 or 4")
     start = np.asarray(h, dtype=complex)
     if start.ndim != 1 or not len(start) or not np.isfinite(start).all():

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from nnbook.arrays import Array, check_values
+from nnbook.arrays import Array, check_values, finite
 
 Loop = tuple[int, ...]
 Layer = Callable[[Array], Array]
@@ -150,6 +150,7 @@ def subdivide(
     >>> subdivide(box, [lambda x: x])
     Complex(V = 9, E = 12, F = 4)
     """
+    finite("tolerance", tolerance, least=0)
     for layer in layers:
         for unit in range(layer(cells.vertices).shape[1]):
             values = layer(cells.vertices)[:, unit]

@@ -208,6 +208,8 @@ class Regions:
             weighted: whether a kink counts by the jump of the gradient across it.
         """
         finite("half_width", half_width, least=1e-100, most=1e100)
+        positive("half_width", half_width)
+        check_counts(bins=bins)
         lines = np.linspace(-half_width, half_width, bins + 1)
         fine = _regions(self.network, raster(self.cells, half_width, bins))
         edges, _, jump = fine.jumps

@@ -127,7 +127,10 @@ def scene(
     labels: Sequence[str] = (), eye: tuple[float, float, float] = (1.5, 1.1, 0.9), reach: Reach | None = None
 ) -> dict[str, Any]:
     """The three axes and the camera of a plotly layout; see :func:`turnable`."""
-    sizes = [positive("reach", v) for v in np.broadcast_to(1.0 if reach is None else reach, 3)]
+    ends = np.ravel(1.0 if reach is None else reach)
+    if len(ends) not in (1, 3):
+        raise ValueError(f"reach: got {reach}, expected one number or three")
+    sizes = [positive("reach", v) for v in np.broadcast_to(ends, 3)]
     axes: dict[str, Any] = {}
     for k, name in enumerate("xyz"):
         text = labels[k] if labels else ""

@@ -48,7 +48,7 @@ def polygon_loss(units: float) -> float:
     return float(1 - (np.sin(a) / a) ** 2 / (0.5 + np.sin(2 * a) / (4 * a)))
 
 
-def facet_bound(facets: int) -> float:
+def facet_bound(facets: float) -> float:
     r"""No body of F flat facets in three dimensions has a smaller loss, convex or not.
 
     .. math:: L \ge \frac{1}{3 (F - 1)^2 + 1}
@@ -63,7 +63,8 @@ def facet_bound(facets: int) -> float:
     >>> round(facet_bound(8) * 148, 12)
     1.0
     """
-    check_counts(facets=facets)
+    if not (np.asarray(facets) >= 1).all():
+        raise ValueError(f"facets: got {facets}, expected numbers of at least 1")
     return 1 / (3 * (facets - 1) ** 2 + 1)
 
 
@@ -151,6 +152,8 @@ def sphere_loss(net: PolytopeNet, *, order: int = 10) -> Objective | None:
         A function of parameters ``(batch, k)``, which gives losses ``(batch,)`` and gradients ``(batch, k)``;
         None for several layers with other powers or in more dimensions.
     """
+
+    check_counts(order=order)
 
     def kernel(params: Tensor) -> tuple[Tensor, Tensor]:
         weights = params.detach().double().cpu().numpy().reshape(len(params), -1, net.dim)
