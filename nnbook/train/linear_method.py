@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -96,6 +96,8 @@ class _Search:
             self.stage, self.alone = self.stage + 1, []
             self.together = self.made = self.rejected = 0
         current, starts = self.problems[self.stage], len(self.params)
+        if self.made >= self.patience and isinstance(current, RayleighQuotient) and current.coarser:
+            current = replace(current, coarser=None)  # its curvature is good for an approach, not for the end
         better, promise = self._move(current)
         value = float(self.value.min())
         if starts == 1:
