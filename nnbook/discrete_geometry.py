@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnbook.arrays import Array, check_counts, like, positive
+from nnbook.arrays import Array, check_counts, check_values, finite, like, positive, seeded
 from nnbook.derivatives import WithSlope
 from nnbook.geometry.complexes import Complex, subdivide
 from nnbook.geometry.linear_pieces import (
@@ -80,12 +80,22 @@ class Scherk:
         )
 
     def height(self, points: Array) -> Array:
-        """u at points ``(n, 2)``."""
+        """u at points ``(n, 2)``.
+
+        Raises:
+            ValueError: points of another shape, or not finite.
+        """
+        check_values("points", points, ("n", 2))
         result: Array = np.log(np.cos(points[:, 1]) / np.cos(points[:, 0]))
         return result
 
     def gaussian_curvature(self, points: Array) -> Array:
-        r""":math:`K = -\sec^2 x\, \sec^2 y / (1 + \tan^2 x + \tan^2 y)^2`, ``(n,)``."""
+        r""":math:`K = -\sec^2 x\, \sec^2 y / (1 + \tan^2 x + \tan^2 y)^2`, ``(n,)``.
+
+        Raises:
+            ValueError: points of another shape, or not finite.
+        """
+        check_values("points", points, ("n", 2))
         second = 1 / np.cos(points) ** 2
         result: Array = -second.prod(1) / (second.sum(1) - 1) ** 2
         return result
@@ -252,7 +262,13 @@ def _values(name: str, function: Height, points: Array) -> Array:
 
 
 def gauss_points(half_width: float, count: int) -> tuple[Array, Array]:
-    """Gauss-Legendre points ``(count**2, 2)`` on the square and their weights ``(count**2,)``."""
+    """Gauss-Legendre points ``(count**2, 2)`` on the square and their weights ``(count**2,)``.
+
+    Raises:
+        ValueError: no point along an axis, a half-width that is not positive, or beyond 1e±100.
+    """
+    finite("half_width", half_width, least=1e-100, most=1e100)
+    check_counts(count=count)
     nodes, weights = (half_width * v for v in np.polynomial.legendre.leggauss(count))
     points = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), -1).reshape(-1, 2)
     return points, np.outer(weights, weights).ravel()
@@ -295,7 +311,7 @@ def _draw(
     positive("half_width", half_width)
     check_counts(starts=starts, points=points)
     draw = partial(random_surface, half_width, hidden, activation, dtype=dtype, device=device)
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     networks = [draw(generator) for _ in range(starts)]
     return torch.stack([flatten(net) for net in networks]), networks[0]
 

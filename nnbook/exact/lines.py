@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh, eigh_tridiagonal, toeplitz
 
-from nnbook.exact.ranges import check_counts, positive
+from nnbook.exact.ranges import check_counts, finite, positive
 
 Array = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def lattice_states(values: Array, h: float, states: int = 1) -> tuple[Array, Arr
     >>> lattice_states(np.zeros(3), h=1.0)[0].round(6)  # 1 - cos(pi / 4)
     array([0.292893])
     """
-    positive("h", h)
+    finite("h", h, least=1e-100, most=1e100)
     if not np.isfinite(values).all():
         raise ValueError("values: got NaN or infinities, expected a finite potential at each site")
     if not (isinstance(states, Integral) and 1 <= states <= len(values)):
@@ -87,7 +87,7 @@ def separated(
     >>> separated(1.0, None, "boson", 3).round(9)
     array([1., 2., 3.])
     """
-    omega = positive("omega", omega, remedy="without a trap nothing is bound")
+    omega = positive("omega", omega, most=1e100, remedy="without a trap nothing is bound")
     check_counts(states=states, points=points)
     if states > points // 2:
         raise ValueError(f"states: got {states}, expected 1 to {points // 2}, half of the points")

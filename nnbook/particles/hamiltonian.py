@@ -303,5 +303,5 @@ def trapped(
     >>> trapped("fermion", Grid(64), omega=1.0).exact().energies.round(4)
     array([1.9954])
     """
-    omega = finite("omega", omega, least=0, remedy="zero is a box without a trap")
+    omega = finite("omega", omega, least=0, most=1e100, remedy="zero is a box without a trap")
     return Hamiltonian(grid, lambda x: omega**2 * x**2 / 2, interaction, Particles(count, statistics))

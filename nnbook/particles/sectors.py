@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from nnbook.arrays import Array, check_counts
+from nnbook.arrays import Array, check_counts, check_values
 from nnbook.particles.grid import Grid
 
 Statistics = Literal["boson", "fermion"]
@@ -135,14 +135,24 @@ class Sector:
         return np.where(forbidden, len(self.sites), number)
 
     def full(self, psi: Array) -> Array:
-        """The wave function in all orders: ``(n,)`` to one axis of ``M - 1`` sites a particle."""
+        """The wave function in all orders: ``(n,)`` to one axis of ``M - 1`` sites a particle.
+
+        Raises:
+            ValueError: another number of values, or not finite.
+        """
+        check_values("psi", psi, (len(self.sites),))
         values = np.zeros((self.grid.points - 1,) * self.particles.count)
         for order, sign in zip(self.particles.orders, self.particles.signs, strict=True):
             values[tuple(self.sites[:, order].T)] = sign * psi
         return values
 
     def density(self, psi: Array) -> Array:
-        r"""Particles per length, :math:`n(x) = N \int |\psi(x, x_2, \dots)|^2`, ``(M - 1,)``."""
+        r"""Particles per length, :math:`n(x) = N \int |\psi(x, x_2, \dots)|^2`, ``(M - 1,)``.
+
+        Raises:
+            ValueError: another number of values, or not finite.
+        """
+        check_values("psi", psi, (len(self.sites),))
         share = np.repeat(self.weights * psi**2, self.particles.count)
         return np.bincount(self.sites.ravel(), share, self.grid.points - 1) / self.grid.h
 
@@ -155,8 +165,9 @@ class Sector:
         r ≥ 0 it integrates to 1/2.
 
         Raises:
-            ValueError: one particle only.
+            ValueError: one particle only; another number of values, or not finite.
         """
+        check_values("psi", psi, (len(self.sites),))
         pairs = list(itertools.combinations(range(self.particles.count), 2))
         if not pairs:
             raise ValueError("particles: got one, expected at least two for a distance")

@@ -18,7 +18,7 @@ import torch
 from scipy.linalg import eigh
 from torch import nn
 
-from nnbook.arrays import Array, check_counts, finite, fix_sign
+from nnbook.arrays import Array, check_counts, finite, fix_sign, seeded
 from nnbook.networks import flatten
 from nnbook.particles.grid import Spectrum
 from nnbook.particles.hamiltonian import Hamiltonian
@@ -163,7 +163,7 @@ def solve(
     check_counts(starts=starts, steps=steps, patience=patience, coarse=1 if coarse is None else coarse)
     finite("tolerance", tolerance, least=0)
     count = ham.particles.count
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
 
     def draw() -> nn.Module:
         plain = WaveFunction(

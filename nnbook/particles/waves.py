@@ -51,7 +51,7 @@ class WaveFunction(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(n, inputs)`` to ``(n,)``; not normalised."""
         out = F.softplus(self.mlp(x))
-        return out[:, 0] - out[:, 1] if self.signed else out[:, 0]
+        return out[..., 0] - out[..., 1] if self.signed else out[..., 0]
 
     def rescaling(self) -> Tensor:
         r"""The direction in which a small output is only multiplied, ``(parameters,)``.

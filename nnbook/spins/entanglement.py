@@ -33,6 +33,10 @@ def inner(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
     check_bonds(others, opened=True)
     if len(tensors) != len(others):
         raise ValueError(f"others: got {len(others)} sites, expected {len(tensors)}")
+    if len(dtypes := {tensor.dtype for tensor in (*tensors, *others)}) > 1:
+        raise ValueError(
+            f"tensors: got {sorted(map(str, dtypes))}, expected one dtype for all; write .to(...)"
+        )
     carried, log = tensors[0].new_ones(1, 1), 0.0
     for one, other in zip(tensors, others, strict=True):
         carried = torch.einsum("lm,slr,smq->rq", carried, one.conj(), other)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnbook.arrays import check_counts, check_indices, check_values, finite
+from nnbook.arrays import check_counts, check_indices, check_numbers, check_values, finite
 from nnbook.exact.enumerate import Array, configurations
 from nnbook.spins.lattices import all_spins, checked_spins
 from nnbook.spins.tensors import check_bonds, warned_of_overflow
@@ -47,8 +47,9 @@ class BoltzmannMachine:
     constant: float = 0.0
 
     def __post_init__(self) -> None:
+        check_numbers("bias", self.bias)
         check_values("bias", self.bias, ("units",))
-        check_values("weights", self.weights, ("edges",))
+        check_values("weights", self.weights, ("edges",), dtype=self.bias.dtype)
         if self.edges.shape != (len(self.weights), 2):
             raise ValueError(f"edges: got shape {tuple(self.edges.shape)}, expected ({len(self.weights)}, 2)")
         check_indices("edges", self.edges, width=(2,), count=len(self.bias))

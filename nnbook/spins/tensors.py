@@ -7,6 +7,7 @@ states say about entanglement is in :py:mod:`nnbook.spins.entanglement`.
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -141,7 +142,7 @@ class ProjectedPairState(nn.Module):
         for site, tensor in enumerate(self.tensors):
             above, left, down, right = tensor.shape[1:]
             if site % self.columns == 0:
-                state = state.reshape(batch, 1, 1, -1)
+                state = state.reshape(batch, 1, 1, math.prod(state.shape[1:]))
             state = state.reshape(batch, state.shape[1], left, above, state.shape[3] // above)
             plus, minus = (torch.einsum("bpluq,uldr->bpdrq", state, part) for part in tensor)
             state = torch.where(up[:, site], plus, minus)

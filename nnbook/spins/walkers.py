@@ -34,6 +34,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from nnbook.arrays import check_counts, check_indices
+from nnbook.spins.lattices import checked_spins
+
 #: Largest temporary array in elements; on a CPU it should stay in the cache, on a GPU fill the machine.
 BLOCK = {"cpu": 2**16, "cuda": 2**24}
 #: The precision that weighs the proposals of states of another one.
@@ -57,6 +60,8 @@ class SpinWalkers:
             raise ValueError(
                 f"spins: got shape {tuple(spins.shape)}, expected (chains, sites) with at least one chain"
             )
+        check_indices("moves", moves, width=(1, 2), count=spins.shape[1])
+        check_counts(moves=len(moves))
         self.log_psi = log_psi
         self.spins, self.moves = spins.clone(), moves.to(spins.device)
         self.refresh()
@@ -238,6 +243,9 @@ def walkers_of(state: Callable[[Tensor], Tensor], spins: Tensor, moves: Tensor) 
     if not isinstance(state, HiddenUnits):
         return SpinWalkers(state, spins, moves)
     weight = state.units()[2]
+    checked_spins(spins, weight.shape[1])
+    check_indices("moves", moves, width=(1, 2), count=weight.shape[1])
+    check_counts(moves=len(moves))
     for dtype in (HALF.get(weight.dtype, weight.dtype), weight.dtype):
         if moves_in_range(weight, moves, dtype):
             return HiddenUnitWalkers(state, spins, moves, proposals=dtype)
