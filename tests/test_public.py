@@ -203,7 +203,7 @@ TABLE = {
     "exact.lattice_states": (lines.lattice_states, {"values": numbers(12), "h": 0.1, "states": 2}),
     "exact.separated": (
         lines.separated,
-        {"omega": 1.0, "interaction": None, "statistics": "boson", "states": 2},
+        {"omega": 1.0, "interaction": None, "statistics": "boson", "states": 2, "points": 90},
     ),
     "exact.oscillation": (solutions.oscillation, {"t": numbers(3), "damping": 0.1, "frequency": 1.0}),
     "exact.cole_hopf": (solutions.cole_hopf, {"t": np.ones(3), "x": numbers(3), "viscosity": 0.1}),

@@ -159,12 +159,15 @@ def test_separated_fermions_have_the_energies_of_an_independent_program(strength
     [
         (lambda: lattice_states(np.zeros(7), 1.0, 0), "states: got 0, expected 1 to 7"),
         (lambda: lattice_states(np.zeros(7), 1.0, 8), "states: got 8, expected 1 to 7, .* take more points"),
-        (lambda: separated(0.0, None, "boson"), "omega: got 0, expected a finite number above 0; without"),
+        (
+            lambda: separated(0.0, None, "boson"),
+            "omega: got 0, expected a finite number above 0, .*; without",
+        ),
         (lambda: separated(1.0, None, "anyon"), "statistics: got 'anyon'"),
         (lambda: separated(1.0, None, "boson", 0), "states: got 0, expected a whole number, at least 1"),
         (lambda: separated(1.0, None, "boson", 301), "states: got 301, expected 1 to 300"),
         (lambda: lattice_states(np.array([0, np.nan]), 1.0), "values: got NaN or infinities"),
-        (lambda: lattice_states(np.zeros(7), np.nan), "h: got nan, expected a finite number above 0"),
+        (lambda: lattice_states(np.zeros(7), np.nan), "h: got nan, expected a finite number"),
         (lambda: separated(1.0, lambda r: r / 0, "boson"), "interaction: got values that are not finite"),
     ],
 )

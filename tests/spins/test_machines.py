@@ -89,7 +89,7 @@ ZEROS = torch.zeros(2, dtype=torch.float64)
         (lambda: triple_unit(math.nan), "coupling: got nan, expected a finite number"),
         (lambda: deep_machine([torch.full((2, 1, 1), math.inf)] * 2), "tensors: got an entry that is"),
         (
-            lambda: BoltzmannMachine(1, torch.zeros(31), torch.zeros(0, 2).long(), ZEROS[:0]).amplitudes(
+            lambda: BoltzmannMachine(1, torch.zeros(31), torch.zeros(0, 2).long(), torch.zeros(0)).amplitudes(
                 torch.ones(1, 1)
             ),
             "30 hidden units to sum over",
