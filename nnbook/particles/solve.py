@@ -259,7 +259,8 @@ def _judged(state: State, tolerance: float) -> State:
         return state
     if near in doubt:
         warnings.warn(f"state {len(state.below)}: {doubt}", RuntimeWarning, stacklevel=3)
-    return replace(state, fit=replace(state.fit, converged=False, reason=doubt))
+    fit = replace(state.fit, converged=False, reason=f"{state.fit.reason}; {doubt}")
+    return replace(state, fit=fit)
 
 
 def _check(ham: Hamiltonian, below: Sequence[State]) -> None:
