@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nnbook.particles.grid import Grid, Spectrum
 from nnbook.particles.hamiltonian import Hamiltonian
-from nnbook.particles.solve import State, ritz, solve
+from nnbook.particles.solve import solve
+from nnbook.particles.states import State, ritz
 from nnbook.particles.waves import WaveFunction
 
 __all__ = ["Grid", "Hamiltonian", "Spectrum", "State", "WaveFunction", "formula", "ritz", "solve"]

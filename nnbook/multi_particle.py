@@ -6,7 +6,8 @@ from nnbook.exact.lines import separated
 from nnbook.particles.grid import Grid, Spectrum
 from nnbook.particles.hamiltonian import Hamiltonian, trapped
 from nnbook.particles.sectors import Particles, Sector
-from nnbook.particles.solve import State, ritz, solve
+from nnbook.particles.solve import solve
+from nnbook.particles.states import State, ritz
 from nnbook.particles.waves import Symmetrised, WaveFunction
 
 __all__ = [

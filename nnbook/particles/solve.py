@@ -11,99 +11,19 @@ import itertools
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.linalg import eigh
 from torch import nn
 
-from nnbook.arrays import Array, check_counts, finite, fix_sign, seeded
+from nnbook.arrays import check_counts, finite, seeded
 from nnbook.networks import flatten
-from nnbook.particles.grid import Spectrum
 from nnbook.particles.hamiltonian import Hamiltonian
-from nnbook.particles.sectors import Sector
+from nnbook.particles.states import State, columns, rotated, same_problem, state_of
 from nnbook.particles.waves import Symmetrised, WaveFunction, bend_where_classical, take_over
 from nnbook.train.linear_method import minimise
-from nnbook.train.loop import Fit
 from nnbook.train.problems import RayleighQuotient
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """One trained lattice state; the repr is its energy line.
-
-    Attributes:
-        hamiltonian: the problem that it solves.
-        network: the trained :class:`~nnbook.particles.waves.WaveFunction`; of several particles,
-            :class:`~nnbook.particles.waves.Symmetrised`.
-        below: the lower states, to which it is orthogonal.
-        psi: values on the configurations of ``sector``, projected and normalised, ``(n,)``; for one particle
-            at the sites, and ``h * sum(psi**2) == 1``.
-        energy, kinetic, potential, interaction: expectation values in ``psi``.
-        variance: of the energy, :math:`|H\\psi - E\\psi|^2`; zero for an exact state.
-        fit: how the training went; ``converged`` only if the variance and the states below agree, see
-            :func:`solve`.
-    """
-
-    hamiltonian: Hamiltonian
-    network: nn.Module = field(repr=False)
-    below: tuple[State, ...] = field(repr=False)
-    psi: Array = field(repr=False)
-    energy: float
-    kinetic: float
-    potential: float
-    interaction: float
-    variance: float
-    fit: Fit
-
-    def __repr__(self) -> str:
-        particles, several = self.hamiltonian.particles, self.hamiltonian.particles.count > 1
-        return (
-            (f"{particles.count} {particles.statistics}s: " if several else "")
-            + f"E = {self.energy:.9f} (K = {self.kinetic:.6f}, V = {self.potential:.6f}, "
-            + (f"U = {self.interaction:.6f}, " if several else "")
-            + f"variance {self.variance:.1e})"
-            + ("" if self.fit.converged else ", not converged")
-        )
-
-    @property
-    def sector(self) -> Sector:
-        """The configurations that ``psi`` lives on."""
-        return self.hamiltonian.sector
-
-    def full(self) -> Array:
-        """The wave function in all orders of the particles, one axis of ``M - 1`` sites a particle."""
-        return self.sector.full(self.psi)
-
-    def raw(self) -> Array:
-        """The plain network f before the sum over permutations, on the same axes as :meth:`full`.
-
-        Its scale is that of ``psi``: summed over permutations with their signs, and made orthogonal to the
-        states below, it gives the wave function.
-        """
-        plain = self.network.network if isinstance(self.network, Symmetrised) else self.network
-        axes = np.meshgrid(*[self.hamiltonian.grid.x] * self.hamiltonian.particles.count, indexing="ij")
-        values = _values(plain, np.stack(axes, -1).reshape(-1, len(axes))).reshape(axes[0].shape)
-        return values / ((self.sector.weights * self.psi) @ _values(self.network, self.sector.x))
-
-    def density(self) -> Array:
-        """Particles per length at each site, ``(M - 1,)``."""
-        return self.sector.density(self.psi)
-
-    def pair_distribution(self) -> Array:
-        """Probability density P(r) of the distance of two particles at r = 0, h, 2h, …, ``(M - 1,)``.
-
-        It is even in r, so over r ≥ 0 it integrates to 1/2.
-        """
-        return self.sector.pair_distribution(self.psi)
-
-    def on(self, points: int) -> State:
-        """The same networks on another number of intervals in the same box, without training."""
-        if points == self.hamiltonian.grid.points:
-            return self
-        below = tuple(state.on(points) for state in self.below)
-        return _state(self.hamiltonian.on(points), self.network, below, self.fit)
 
 
 def solve(
@@ -132,7 +52,8 @@ def solve(
     A small gain is not yet the lowest state. So H is diagonalised among the states found and the residual
     :math:`H\psi - E\psi` of the new one: where a level falls there by more than a hundred tolerances, the
     variance is too large, or two states are mixtures of two levels, and the state is not converged. Levels
-    that come out in the wrong order, or mixed, are warned of; :func:`ritz` tells them apart.
+    that come out in the wrong order, or mixed, are warned of; :func:`~nnbook.particles.states.ritz` tells
+    them apart.
 
     Args:
         ham: the problem.
@@ -184,7 +105,7 @@ def solve(
     others = [] if start else [flatten(draw()) for _ in range(starts - 1)]
     sizes = _sizes(ham.grid.points, coarse or {1: 128, 2: 32, 3: 16}[count])
     problems = [
-        ham.on(m).problem(_columns([s.on(m) for s in below]) if below else None, dtype=dtype, device=device)
+        ham.on(m).problem(columns([s.on(m) for s in below]) if below else None, dtype=dtype, device=device)
         for m in sizes
     ]
     fit = minimise(
@@ -197,42 +118,7 @@ def solve(
         patience=patience,
         label=f"{count} {ham.particles.statistics}s, state {len(below)}",
     )
-    return _judged(_state(ham, network, tuple(below), fit), tolerance * ham.scale)
-
-
-def ritz(states: Sequence[State]) -> Spectrum:
-    r"""The best states in the span of trained ones: H diagonalised among them.
-
-    Where levels nearly coincide, training finds their subspace long before it tells them apart; this
-    rotates them inside it. By the min-max theorem each energy is an upper bound of its level.
-
-    Args:
-        states: different states of one problem, as :func:`solve` gives them one after the other.
-
-    Returns:
-        Energies in ascending order and the rotated states on the configurations ``(n, states)``.
-
-    Raises:
-        ValueError: no states, states of different problems, or states that depend on each other.
-    """
-    if isinstance(states, State) or not states:
-        raise ValueError(f"states: got {states or 'none'}, expected a sequence of trained states")
-    ham = states[0].hamiltonian
-    _same_problem("states", ham, states)
-    psi = np.column_stack([s.psi for s in states])
-    if np.linalg.eigvalsh((ham.sector.weights[:, None] * psi).T @ psi)[0] < 1e-8:
-        raise ValueError("states: got states that depend on each other, expected different ones; see below=")
-    energies, rotated = _rotated(ham, psi)
-    return Spectrum(energies, np.column_stack([fix_sign(column) for column in rotated.T]))
-
-
-def _rotated(ham: Hamiltonian, psi: Array) -> Spectrum:
-    """H diagonalised in the span of columns ``(n, k)``."""
-    root = np.sqrt(ham.sector.weights)[:, None]
-    basis = np.linalg.qr(root * psi)[0] / root
-    image = ham.apply(torch.as_tensor(basis, device="cpu")).numpy()
-    energies, mix = eigh((root**2 * basis).T @ image)
-    return Spectrum(energies, basis @ mix)
+    return _judged(state_of(ham, network, tuple(below), fit), tolerance * ham.scale)
 
 
 # By so many tolerances levels may fall when states are mixed: what is left of an energy after training.
@@ -242,11 +128,11 @@ ALLOWED = 100
 def _judged(state: State, tolerance: float) -> State:
     """The state, not converged if its residual or the states below it say so."""
     ham, found = state.hamiltonian, (*state.below, state)
-    psi, energies = _columns(found), np.sort([s.energy for s in found])
+    psi, energies = columns(found), np.sort([s.energy for s in found])
     residual = ham.apply(torch.as_tensor(psi[:, -1:], device="cpu")).numpy() - state.energy * psi[:, -1:]
     mixed, corrected = (
-        float((energies - _rotated(ham, columns).energies[: len(found)]).max())
-        for columns in (psi, np.hstack([psi, residual / max(np.abs(residual).max(), 1e-300)]))
+        float((energies - rotated(ham, span).energies[: len(found)]).max())
+        for span in (psi, np.hstack([psi, residual / max(np.abs(residual).max(), 1e-300)]))
     )
     near = "levels this near are told apart by ritz(states)"
     if state.energy < energies[-1]:
@@ -266,31 +152,13 @@ def _judged(state: State, tolerance: float) -> State:
 def _check(ham: Hamiltonian, below: Sequence[State]) -> None:
     if not isinstance(ham, Hamiltonian):
         raise TypeError(f"ham: got {type(ham).__name__}, expected a Hamiltonian(grid, potential)")
-    _same_problem("below", ham, below)
+    same_problem("below", ham, below)
     size = len(ham.values)
     if len(below) >= size:
         raise ValueError(
             f"below: got {len(below)} states, expected fewer than the {size} configurations of this grid; "
             "take more points"
         )
-
-
-def _same_problem(name: str, ham: Hamiltonian, states: Sequence[State]) -> None:
-    if not isinstance(states, Sequence):
-        raise ValueError(f"{name}: got one state, expected a sequence of them; write {name}=[state]")
-    for state in states:
-        other = getattr(state, "hamiltonian", None)
-        if not isinstance(other, Hamiltonian):
-            raise TypeError(f"{name}: got {type(state).__name__}, expected states that solve found")
-        for got, expected in ((other.grid, ham.grid), (other.particles, ham.particles)):
-            if got != expected:
-                raise ValueError(
-                    f"{name}: got a state of {got}, expected {expected}; state.on(points) changes the grid"
-                )
-        if not np.array_equal(other.values, ham.values):
-            raise ValueError(f"{name}: got a state of another potential, expected states of this Hamiltonian")
-    if len(set(states)) < len(states):
-        raise ValueError(f"{name}: got the same state twice, expected each state once")
 
 
 def _sizes(points: int, coarse: int) -> list[int]:
@@ -310,28 +178,3 @@ def _with_curvature_from_coarser(problems: list[RayleighQuotient], parameters: i
         for coarse, fine in itertools.pairwise(problems)
     )
     return [problems[0], *finer]
-
-
-def _columns(states: Sequence[State]) -> Array:
-    return np.column_stack([state.psi for state in states])
-
-
-@torch.no_grad()
-def _values(network: nn.Module, x: Array) -> Array:
-    parameter = next(network.parameters())
-    psi: Array = network(torch.as_tensor(x, device="cpu").to(parameter)).cpu().double().numpy()
-    return psi
-
-
-def _state(ham: Hamiltonian, network: nn.Module, below: tuple[State, ...], fit: Fit) -> State:
-    psi, weights = _values(network, ham.sector.x), ham.sector.weights
-    psi = psi / np.abs(psi).max()  # or the squares of a small network underflow
-    for state in below + below:  # twice: Gram-Schmidt loses digits once
-        psi = psi - (weights * state.psi) @ psi * state.psi
-    psi = fix_sign(psi) / math.sqrt(weights @ psi**2)
-    column = torch.as_tensor(psi, device="cpu")
-    kinetic, potential, *more = (float(part) for part in ham.energies(column))
-    energy = kinetic + potential + sum(more)
-    residual = ham.apply(column[:, None])[:, 0].numpy() - energy * psi
-    variance = float(weights @ residual**2)
-    return State(ham, network, below, psi, energy, kinetic, potential, sum(more), variance, fit)

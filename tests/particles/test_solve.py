@@ -11,7 +11,8 @@ import torch
 from nnbook.networks import flatten
 from nnbook.particles.grid import Grid
 from nnbook.particles.hamiltonian import Hamiltonian, trapped
-from nnbook.particles.solve import ritz, solve
+from nnbook.particles.solve import solve
+from nnbook.particles.states import ritz
 
 SMALL = Grid(points=256)
 ROUNDING = 1e-11
@@ -281,13 +282,6 @@ def test_raw_network_gives_the_wave_function_when_symmetrised(kind):
         np.testing.assert_allclose(raw + sign * raw.T, state.full(), atol=1e-10)
 
 
-def test_raw_network_of_an_excited_state_is_on_the_scale_of_its_wave_function():
-    ground = tiny()
-    state = tiny(below=[ground])
-    summed, below, h = state.raw() + state.raw().T, ground.full(), state.hamiltonian.grid.h
-    np.testing.assert_allclose(summed - h**2 * (below * summed).sum() * below, state.full(), atol=1e-8)
-
-
 @pytest.mark.parametrize("points", [64, 512])
 def test_states_on_another_lattice_agree_where_sites_coincide_and_stay_orthonormal(points):
     moved = [state.on(points) for state in alone(levels=3)]
@@ -317,19 +311,6 @@ def test_ritz_values_bound_the_levels(states, error):
     np.testing.assert_allclose(
         psi.T @ (states[0].sector.weights[:, None] * psi), np.eye(len(states)), atol=1e-10
     )
-
-
-def test_ritz_rotates_a_mixture_back():
-    states = tower("boson")
-    low = states[0].hamiltonian.exact(2)
-    mixture = low.psi @ np.array([[0.6, 0.8], [0.8, -0.6]])
-    mixed = [replace(s, psi=p) for s, p in zip(states, mixture.T, strict=False)]
-    np.testing.assert_allclose(ritz(mixed).energies, low.energies, atol=1e-9)
-
-
-def test_ritz_of_states_that_are_not_orthogonal_keeps_the_bound():
-    states = [tiny(seed=seed) for seed in (1, 2)]
-    assert (ritz(states).energies >= states[0].hamiltonian.exact(2).energies - 1e-10).all()
 
 
 BELOW = {
