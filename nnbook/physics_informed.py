@@ -1,11 +1,12 @@
 r"""Physics-informed networks: a differential equation as a sum of squares over points :cite:p:`raissi2019`.
 
 A network :math:`u_\theta(x)` shall satisfy an equation :math:`\mathcal{F}[u] = 0` inside a region, conditions
-:math:`\mathcal{B}[u] = 0` on its boundary, and pass through data. Each is a :class:`Term` of the loss
+:math:`\mathcal{B}[u] = 0` on its boundary, and pass through data. Each is a
+:class:`~nnbook.dynamics.residuals.Term` of the loss
 
 .. math:: L(\theta) = \sum_\text{terms} \frac{\lambda}{2n} \sum_j |\mathcal{C}[u_\theta](x_j) - y_j|^2 .
 
-All terms together are one least-squares problem, the :class:`Residuals`, which
+All terms together are one least-squares problem, the :class:`~nnbook.dynamics.residuals.Residuals`, which
 :func:`nnbook.train.linear_method.minimise` solves by the method of Levenberg and Marquardt. Derivatives come
 from :mod:`nnbook.derivatives`, equations from :mod:`nnbook.dynamics.equations`, their solutions from
 :mod:`nnbook.exact.solutions`.
@@ -144,7 +145,7 @@ def train(
         terms: the terms of the loss, the equation first.
         rounds: how many rounds.
         fresh: gives the points of the first term before each round but the first; absent, they stay.
-        descend: what a round does with the :class:`Residuals`.
+        descend: what a round does with the :class:`~nnbook.dynamics.residuals.Residuals`.
         measure: an error of the network, for the history; its time is not counted.
         generator: that of ``fresh``, whose state belongs into a checkpoint.
         checkpoint: file that is written after each round; if it exists, the training goes on from there, as
@@ -152,8 +153,8 @@ def train(
             the rounds before.
 
     Raises:
-        ValueError: fewer than one round, terms that :class:`Residuals` refuses, ``fresh`` and a checkpoint
-            without the generator, a checkpoint of another problem.
+        ValueError: fewer than one round, terms that :class:`~nnbook.dynamics.residuals.Residuals` refuses,
+            ``fresh`` and a checkpoint without the generator, a checkpoint of another problem.
     """
     check_counts(rounds=rounds)
     if checkpoint is not None and fresh is not None and generator is None:

@@ -20,7 +20,7 @@ from nnbook.arrays import check_counts, finite
 from nnbook.text import Table, glue, scientific
 
 __all__ = ["BLUE", "COLOURS", "GREEN", "GREY", "ORANGE", "PINK", "SKY", "YELLOW", "Curve", "Slider", "Table"]
-__all__ += ["glue", "layout", "scientific", "slider", "style"]
+__all__ += ["Drawing", "glue", "layout", "scientific", "slider", "style"]
 
 #: Colour-blind-safe colours (Okabe and Ito), readable on white and on black.
 BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"

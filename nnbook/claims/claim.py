@@ -35,7 +35,8 @@ class Claim:
         tolerance: by how much ``ours`` may differ from ``reference`` in any case.
         error: one standard deviation of ``ours``; none for a deterministic number.
         sigma: the largest error accepted, stated in advance.
-        unbiased: whether ``ours`` is a fair draw with mean ``reference``, see :func:`pulls`.
+        unbiased: whether ``ours`` is a fair draw with mean ``reference``, see
+            :func:`~nnbook.claims.together.pulls`.
         slide: where the talk says so, empty if it does not.
         talk: the talk's value, if it gives one.
         budget: the budget of the run that measured it.
@@ -186,8 +187,9 @@ class Claims:
         """Claim that ours is the reference: ``|ours - reference| <= max(tolerance, 4 error)``.
 
         ``unbiased=True`` says that ``ours`` is a fair draw with the reference as its mean: an estimate of
-        an exact quantity, without variational or training error. It then counts in :func:`pulls`, as a draw
-        of its own: of several numbers from the same samples, mark one.
+        an exact quantity, without variational or training error. It then counts in
+        :func:`~nnbook.claims.together.pulls`, as a draw of its own. Of several
+        numbers from the same samples, mark one.
         """
         if unbiased and not error:
             raise ValueError(

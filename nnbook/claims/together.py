@@ -40,7 +40,7 @@ def _stored(path: Path) -> list[Claim]:
 
 
 def claim_of(record: dict[str, Any]) -> Claim:
-    """The claim whose :meth:`Claim.record` this is; its verdict is judged anew."""
+    """The claim whose :meth:`~nnbook.claims.claim.Claim.record` this is; its verdict is judged anew."""
     needed = ("reference", "ours") if record["sigma"] is None else ("reference", "ours", "error")
     lost = {name: math.nan for name in needed if record[name] is None}
     return Claim(**{name: value for name, value in record.items() if name != "passed"} | lost)

@@ -22,7 +22,7 @@ from nnbook.exact.ranges import check_counts, finite
 Array = NDArray[np.float64]
 
 
-#: No chain is longer: arrays of the momenta; a determinant for each distance; a matrix of the rapidities.
+#: No chain is longer, because of arrays of momenta, a determinant for each distance, a matrix of rapidities.
 MOST, MOST_DISTANCES, MOST_RAPIDITIES = 10**7, 2048, 8192
 
 

@@ -84,7 +84,7 @@ class Hamiltonian:
 
     @cached_property
     def scale(self) -> float:
-        r"""The energy that sets the scale of H: :math:`\omega` for an oscillator, whatever its units.
+        r"""The energy that sets the scale of H, :math:`\omega` for an oscillator, whatever its units.
 
         From the old quantum theory: in its ground state a particle has the energy :math:`\epsilon` with
         :math:`\int \sqrt{2(\epsilon - V)}\, dx = \pi/2`. The scale is :math:`2(\epsilon - \min V)`.

@@ -85,7 +85,7 @@ class Estimate:
 def estimate(values: Tensor) -> Estimate:
     """Mean, error, autocorrelation time and R-hat of values in the order in which chains gave them.
 
-    Warns of chains that are short or do not agree; what it says is also in :attr:`Estimate.doubts`.
+    Warns of chains that are short or do not agree; its ``doubts`` say the same.
 
     Args:
         values: real numbers ``(samples, chains)``; a single chain may be ``(samples,)``.

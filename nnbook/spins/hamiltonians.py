@@ -124,7 +124,7 @@ class SpinHamiltonian:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """No energy lies outside: no term adds more than its own strength."""
+        """No energy lies outside, because no term adds more than its own strength."""
         most = sum(
             float(abs(value).sum()) if isinstance(value, Tensor) else count * abs(value)
             for value, count in self._strengths.values()

@@ -130,7 +130,7 @@ class RestrictedBoltzmannMachine(LogState):
         filters: hidden units M, or filters if there are permutations; with the N translations of a lattice
             this is the :math:`\alpha = M/N` of the literature.
         permutations: the group, ``(elements, N)``, for example
-            :attr:`nnbook.spins.hamiltonians.Lattice.translations`.
+            :attr:`nnbook.spins.lattices.Lattice.translations`.
         biases: without them, :math:`\psi(-s) = \psi(s)`.
         scale: standard deviation of the random start.
         generator: source of the random start; PyTorch's global one if absent.

@@ -297,7 +297,7 @@ def measure(
     warm_up: int = 50,
     configurations: Tensor | None = None,
 ) -> Measurement:
-    """Sample a state and estimate its energy; warns of what :attr:`Measurement.doubts` names.
+    """Sample a state and estimate its energy; warns of what ``doubts`` of the :class:`Measurement` names.
 
     Args:
         state: a :class:`LogState`.
