@@ -56,7 +56,9 @@ def test_spins_have_their_probability(generator):
     assert float((drawn + 1).mean() / 2) == pytest.approx(float(up[2].exp()), abs=4 * 0.5 / 200)
 
 
-@pytest.mark.parametrize("conditional", [Bernoulli(), *(c for c, *_ in CONTINUOUS.values())], ids=str)
+@pytest.mark.parametrize(
+    "conditional", [Bernoulli(), *(c for c, *_ in CONTINUOUS.values())], ids=["spin", *CONTINUOUS]
+)
 def test_contract(conditional, generator):
     raw = raw_numbers(conditional, generator)
     x = conditional.sample(raw, generator=generator)
