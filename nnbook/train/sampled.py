@@ -125,7 +125,8 @@ def optimise(
         configurations: where the chains start, ``(chains, ...)``, instead of random ones; ``chains`` is not
             used then.
         hold: configurations ``(n, ...)`` that the chains do not visit. Each counts in S as one sample does
-            and exerts no force, so that a small shift does not let the state change there unseen.
+            and exerts no force, so that a small shift does not let the state change there unseen. Use them
+            beside many chains: where they outweigh the samples, training is unstable.
         checkpoint, every, label: see :func:`nnbook.train.loop.run`; one file a rank.
 
     Returns:
