@@ -127,7 +127,7 @@ class Importance:
         return f"ESS {self.ess:.3f}, ln Z {self.log_z!r}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Proposals:
     """Markov chains whose proposals are independent samples of a model.
 
