@@ -28,10 +28,11 @@ from nnbook import (
     text,
 )
 from nnbook.dynamics import equations
-from nnbook.exact import chains, enumerate, lines, solutions
+from nnbook.exact import chains, enumerate, ising2d, lines, solutions, transfer
+from nnbook.fields import actions, conditionals, made
 from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
 from nnbook.particles import grid, hamiltonian, sectors, solve, waves
-from nnbook.sample import clusters, estimates, metropolis
+from nnbook.sample import clusters, estimates, importance, metropolis
 from nnbook.spins import (
     entanglement,
     hamiltonians,
@@ -103,6 +104,18 @@ def spins():
 
 def mps():
     return [some(2, 1, 2), some(2, 2, 2), some(2, 2, 1)]
+
+
+def rows_of_spins():
+    return transfer.IsingRows(0.4, 3, 2)
+
+
+def path():
+    return transfer.ImaginaryTime(transfer.double_well, 2.0, 8)
+
+
+def masked(conditional="bernoulli", **options):
+    return made.MADE(N, 2, conditional=conditional, generator=dice(), **options)
 
 
 def terms():
@@ -212,6 +225,76 @@ TABLE = {
         solutions.split_step,
         {"h": numbers(8), "length": 1.0, "duration": 0.1, "steps": 4, "order": 4},
     ),
+    "exact.torus": (ising2d.torus, {"beta": 0.4, "length": 4, "columns": 3}),
+    "exact.infinite": (ising2d.infinite, {"beta": 0.4}),
+    "exact.spontaneous_magnetisation": (ising2d.spontaneous_magnetisation, {"beta": 0.5}),
+    "Ring": (
+        lambda first: transfer.Ring([first, np.ones((2, 3))]).log_z,
+        {"first": np.abs(numbers(3, 2))},
+    ),
+    "Ring.sample": method("sample", lambda: rows_of_spins().ring, n=3, rng=np.random.default_rng(1)),
+    "IsingRows": (lambda **a: transfer.IsingRows(**a).log_z, {"beta": 0.4, "length": 3, "columns": 2}),
+    "IsingRows.sample": method("sample", rows_of_spins, n=3, rng=np.random.default_rng(1)),
+    "IsingRows.correlation": method("correlation", rows_of_spins, distance=1),
+    "ImaginaryTime on a lattice": (
+        lambda **a: transfer.ImaginaryTime(transfer.double_well, **a).log_z,
+        {"beta": 2.0, "times": 8, "reach": 4.0, "points": 80},
+    ),
+    "ImaginaryTime.levels": method("levels", path, count=2),
+    "ImaginaryTime.correlation": method("correlation", path, function=np.square, distance=1),
+    "ImaginaryTime.sample": method("sample", path, n=3, rng=np.random.default_rng(1), block=2),
+    "exact.double_well": (transfer.double_well, {"x": numbers(5)}),
+    "exact.instanton": (transfer.instanton, {"strength": 4.0, "minimum": 1.4}),
+    # fields
+    "Ising": (actions.Ising, {"length": 3, "beta": 0.4}),
+    "XY": (actions.XY, {"length": 3, "beta": 0.4}),
+    "QuantumPath": (actions.QuantumPath, {"times": 4, "beta": 2.0, "strength": 4.0, "minimum": 1.4}),
+    **{
+        f"{type(action).__name__}.{name}": (getattr(action, name), {argument: x})
+        for action, argument, x, names in [
+            (actions.Ising(3, 0.4), "s", lattices.all_spins(9)[3:6], ("energy", "__call__")),
+            (actions.XY(3, 0.4), "angles", some(3, 9), ("energy", "__call__", "helicity", "vortices")),
+            (actions.QuantumPath(4, 2.0), "x", some(3, 4), ("kinetic", "potential", "__call__", "kinks")),
+        ]
+        for name in names
+    },
+    **{
+        f"{type(action).__name__}.start": method("start", lambda action=action: action, n=3, generator=dice())
+        for action in (actions.Ising(3, 0.4), actions.XY(3, 0.4), actions.QuantumPath(4, 2.0))
+    },
+    "wrap": (actions.wrap, {"angle": some(5)}),
+    "all_before": (made.all_before, {"sites": N}),
+    "frontier": (made.frontier, {"bonds": actions.Ising(2, 0.4).bonds()}),
+    "MADE": (
+        partial(made.MADE, generator=dice()),
+        {
+            "sites": N,
+            "hidden": 2,
+            "conditional": "bernoulli",
+            "components": 2,
+            "context": made.all_before(N),
+            "couplings": some(N, N),
+        },
+    ),
+    **{
+        f"MADE.{name}, {kind}": method(name, partial(masked, kind), x=x)
+        for kind, x in [
+            ("bernoulli", spins()),
+            ("gaussian_mixture", some(3, N)),
+            ("von_mises", some(3, N)),
+            ("beta", some(3, N)),
+        ]
+        for name in ("conditionals", "log_prob")
+    },
+    **{
+        f"MADE.sample, {kind}": method("sample", partial(masked, kind), n=3, generator=dice())
+        for kind in conditionals.CONDITIONALS
+    },
+    **{
+        f"conditionals.{kind.__name__}": (kind, {"components": 2})
+        for kind in conditionals.CONDITIONALS.values()
+        if kind is not conditionals.Bernoulli
+    },
     # particles
     "Grid": (grid.Grid, {"points": 8, "x_max": 5.0}),
     "Particles": (sectors.Particles, {"count": 2, "statistics": "boson"}),
@@ -340,6 +423,16 @@ TABLE = {
     "estimate": (lambda values: estimates.estimate(values).mean, {"values": some(40, 4)}),
     "autocorrelation": (estimates.autocorrelation, {"values": some(40, 4), "lags": 3}),
     "metropolis": (drawn, {"samples": 3, "sweep": 2, "warm_up": 1}),
+    "Importance": (lambda log_weights: importance.Importance(log_weights).log_z, {"log_weights": some(400)}),
+    "Importance.mean": method("mean", lambda: importance.Importance(some(400)), values=some(400)),
+    "Importance.divergence": (
+        lambda log_weights: importance.Importance(log_weights).divergence,
+        {"log_weights": some(400)},
+    ),
+    "independence_metropolis": (
+        lambda **a: importance.independence_metropolis(generator=dice(), **a).acceptance,
+        {"log_weights": some(40), "chains": 2},
+    ),
     # geometry
     "Scherk": (discrete_geometry.Scherk, {"half_width": 1.0}),
     "Scherk.height": method("height", discrete_geometry.Scherk, points=numbers(3, 2) / 9),

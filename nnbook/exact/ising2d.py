@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import ellipe, ellipkm1
 
-from nnbook.exact.ranges import check_counts, positive
+from nnbook.exact.ranges import check_counts, finite
 
 Array = NDArray[np.float64]
 
@@ -73,23 +73,29 @@ class _Jet(NamedTuple):
         return _Jet(f * g, df * g + f * dg, ddf * g + 2 * df * dg + f * ddg)
 
 
+def _in_range(beta: float) -> float:
+    """A temperature at which the terms of the solution neither cancel nor overflow."""
+    hot_and_cold = "beyond, the first term of a series at high or low temperature is exact to rounding"
+    return finite("beta", beta, least=1e-3, most=100.0, remedy=hot_and_cold)
+
+
 def torus(beta: float, length: int, columns: int | None = None) -> Thermodynamics:
     """The periodic lattice; where a side is 2, each pair along it has two bonds.
 
     The products are taken as logarithms, so that no size overflows; errors are some 1e-14 of each number.
 
     Args:
-        beta: inverse temperature, above zero.
+        beta: inverse temperature, from 0.001 to 100.
         length: number of rows, at least 2.
         columns: sites a row; as many as there are rows if absent.
 
     Raises:
-        ValueError: a temperature that is not above zero, a side below 2.
+        ValueError: a temperature out of range, a side below 2.
 
     >>> torus(BETA_C, 16).log_z * 16**2
     238.642256635...
     """
-    beta, n, m = positive("beta", beta), length, length if columns is None else columns
+    beta, n, m = _in_range(beta), length, length if columns is None else columns
     check_counts(least=2, length=n, columns=m)
     s, c, sites = math.sinh(2 * beta), math.cosh(2 * beta), n * m
     odd = _modes(beta, np.arange(1, 2 * n, 2) * np.pi / n)
@@ -145,12 +151,12 @@ def infinite(beta: float) -> Thermodynamics:
     r"""The infinite lattice :cite:p:`onsager1944`; its specific heat diverges at :data:`BETA_C`.
 
     Raises:
-        ValueError: a temperature that is not above zero.
+        ValueError: a temperature out of range.
 
     >>> infinite(0.3).free_energy
     -2.635196903...
     """
-    beta = positive("beta", beta)
+    beta = _in_range(beta)
     s, c = math.sinh(2 * beta), math.cosh(2 * beta)
     kappa, gap = 2 * s / c**2, ((s * s - 1) / c**2) ** 2  # modulus, and 1 - modulus^2 without cancellation
 
@@ -174,7 +180,7 @@ def spontaneous_magnetisation(beta: float) -> float:
     :cite:p:`yang1952`.
 
     Raises:
-        ValueError: a temperature that is not above zero.
+        ValueError: a temperature out of range.
     """
-    beta = positive("beta", beta)
+    beta = _in_range(beta)
     return (1 - math.sinh(2 * beta) ** -4) ** 0.125 if beta > BETA_C else 0.0

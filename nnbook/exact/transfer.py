@@ -53,10 +53,12 @@ class Ring:
         self._rest, scale = [matrices[-1]], 0.0
         for matrix in self.matrices[-2::-1]:
             product = matrix @ self._rest[0]
-            largest = product.max()
+            largest = product.max(initial=0.0) or 1.0  # no chain has a weight: see below
             scale += math.log(largest)
             self._rest.insert(0, product / largest)
         self._log_scale = scale
+        if not np.trace(self._rest[0]) > 0:
+            raise ValueError("matrices: got no closed chain with a weight above zero, expected one at least")
 
     @property
     def log_z(self) -> float:
@@ -74,6 +76,7 @@ class Ring:
 
         Rings that begin in the same state are drawn together, so many at once cost least.
         """
+        check_counts(least=0, n=n)
         counts = rng.multinomial(n, self.marginal())
         rings = np.empty((n, len(self.matrices)), dtype=np.int64)
         rings[:, 0] = np.repeat(np.arange(len(counts)), counts)
@@ -151,7 +154,7 @@ class IsingRows:
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent configurations of ±1, ``(n, length * width)``, row after row."""
-        return self.rows[self.ring.sample(n, rng)].reshape(n, -1)
+        return self.rows[self.ring.sample(n, rng)].reshape(n, self.length * self.width)
 
     def correlation(self, distance: int) -> float:
         r""":math:`\langle s_i s_j\rangle` of two sites of a column, so many rows apart."""
@@ -226,6 +229,11 @@ class ImaginaryTime:
             raise ValueError(
                 f"points: got {self.points}, {self.h:.3g} apart, for steps of {math.sqrt(self.a):.3g} in a "
                 f"time a = beta / times; expected {enough} or more"
+            )
+        if not len(self._eigen[0]):
+            raise ValueError(
+                f"beta: got {self.beta:g}, at which no path of {self.times} times has a weight above zero; "
+                "expected more times, or less"
             )
         if (edge := self.density[[0, -1]].max()) > 1e-10 * self.density.max():
             raise ValueError(f"reach: got {self.reach}, where the density is {edge:.1g}; expected more")
@@ -314,6 +322,8 @@ class ImaginaryTime:
             rng: source of the random numbers.
             block: so many paths share the shifts of their points.
         """
+        check_counts(block=block)
+        check_counts(least=0, n=n)
         blocks = [self._block(min(block, n - done), rng) for done in range(0, n, block)]
         return np.concatenate(blocks) if blocks else np.empty((0, self.times))
 
@@ -339,6 +349,8 @@ def instanton(strength: float = 4.0, minimum: float = 1.4) -> tuple[float, float
     >>> [round(number, 5) for number in instanton()]
     [5.17414, 0.14094]
     """
+    for name, value in (("strength", strength), ("minimum", minimum)):
+        positive(name, value, most=1e50)
     action = 4 * minimum**3 / 3 * math.sqrt(strength / 2)
     omega = math.sqrt(2 * strength) * minimum
     return action, 2 * omega * math.sqrt(6 * action / math.pi) * math.exp(-action)

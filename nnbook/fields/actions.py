@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nnbook.arrays import check_counts, check_values, positive
+from nnbook.arrays import check_counts, check_numbers, check_values, positive
 
 
 class Action(Protocol):
@@ -75,6 +75,7 @@ class _Square:
         return _bonds(self.shape)
 
     def _lattice(self, x: Tensor) -> Tensor:
+        check_numbers("x", x)
         check_values("x", x, ("batch", self.length**2))
         return x.reshape(-1, self.length, self.length)
 
@@ -104,12 +105,15 @@ class Ising(_Square):
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Random spins."""
+        check_counts(n=n)
         bits = torch.randint(0, 2, (n, self.length**2), generator=generator, device=generator.device)
         return 2.0 * bits.double() - 1
 
 
 def wrap(angle: Tensor) -> Tensor:
     r"""The same angle between :math:`-\pi` and :math:`\pi`."""
+    check_numbers("angle", angle)
+    check_values("angle", angle, tuple(angle.shape))
     return angle - 2 * math.pi * (angle / (2 * math.pi)).round()
 
 
@@ -139,6 +143,7 @@ class XY(_Square):
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         r"""Random angles from 0 to :math:`2\pi`."""
+        check_counts(n=n)
         draw = torch.rand(
             n, self.length**2, generator=generator, device=generator.device, dtype=torch.float64
         )
@@ -216,14 +221,18 @@ class QuantumPath:
         """The distance of two times."""
         return self.beta / self.times
 
+    def _check(self, x: Tensor) -> None:
+        check_numbers("x", x)
+        check_values("x", x, ("batch", self.times))
+
     def kinetic(self, x: Tensor) -> Tensor:
         """K, ``(batch,)``, of paths ``(batch, times)``."""
-        check_values("x", x, ("batch", self.times))
+        self._check(x)
         return self.times / 2 * (x.roll(-1, 1) - x).square().sum(1)
 
     def potential(self, x: Tensor) -> Tensor:
         """U, ``(batch,)``, of paths ``(batch, times)``."""
-        check_values("x", x, ("batch", self.times))
+        self._check(x)
         return self.strength / 4 * (x.square() - self.minimum**2).square().mean(1)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -232,11 +241,12 @@ class QuantumPath:
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Paths that rest in one of the wells, with a little noise."""
+        check_counts(n=n)
         noise = torch.randn(n, self.times, generator=generator, device=generator.device, dtype=torch.float64)
         side = torch.randint(0, 2, (n, 1), generator=generator, device=generator.device)
         return self.minimum * (2.0 * side.double() - 1) + 0.1 * noise
 
     def kinks(self, x: Tensor) -> Tensor:
         """How often a path changes its sign, ``(batch,)``; an even number, kinks and antikinks."""
-        check_values("x", x, ("batch", self.times))
+        self._check(x)
         return (x * x.roll(-1, 1) < 0).sum(1)

@@ -46,6 +46,7 @@ def frontier(bonds: Tensor) -> Tensor:
             [1, 1, 0, 0],
             [1, 0, 1, 0]], dtype=torch.int32)
     """
+    check_values("bonds", bonds, ("sites", len(bonds)))
     number = torch.arange(len(bonds), device=bonds.device)
     last = torch.where(bonds != 0, number, -1).amax(1)  # the last site that feels this one
     return (number < number[:, None]) & (number[:, None] <= last)
@@ -156,9 +157,9 @@ class MADE(nn.Module):
     def conditionals(self, x: Tensor) -> Tensor:
         r""":math:`\ln p(x_i \mid x_{<i})` of each site, ``(batch, sites)``."""
         check_values("x", x, ("batch", self.sites))
-        if wrong := self.conditional.supports(x):
-            raise ValueError(f"x: got values that have no probability, {wrong}")
         values = x.to(self.inward).mT
+        if wrong := self.conditional.supports(values):
+            raise ValueError(f"x: got values that have no probability, {wrong}")
         read = self.conditional.read(values)
         read = torch.cat([read, torch.zeros_like(read[:1])])
         return self.conditional.log_prob(self._raw(read, self.index, *self._weights()), values).mT

@@ -20,7 +20,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nnbook.arrays import check_counts, check_values
+from nnbook.arrays import check_counts, check_numbers, check_values
 
 #: With fewer effective samples than this, or a single one that weighs more than a tenth, errors mean nothing.
 FEWEST = 100
@@ -57,9 +57,10 @@ class Importance:
 
     def __post_init__(self) -> None:
         check_counts(least=2, log_weights=self.log_weights.numel())
-        finite = self.log_weights[self.log_weights != -math.inf]  # outside the support of the target
-        check_values("log_weights", finite, ("n",), remedy="look at where they come from")
-        if len(finite) == 0:
+        zero = self.log_weights == -math.inf  # outside the support of the target
+        inside = torch.where(zero, 0.0, self.log_weights)
+        check_values("log_weights", inside, ("n",), remedy="look at where they come from")
+        if bool(zero.all()):
             raise ValueError(
                 "log_weights: got no weight above zero, expected samples where the target is not zero"
             )
@@ -156,6 +157,7 @@ def independence_metropolis(log_weights: Tensor, *, chains: int = 1, generator: 
         ValueError: fewer than two samples a chain, NaN or an infinite weight.
     """
     check_counts(chains=chains)
+    check_numbers("log_weights", log_weights)
     check_values("log_weights", log_weights, ("n",))
     check_counts(least=2, samples=len(log_weights) // chains)
     order = torch.arange(len(log_weights) // chains * chains, device=log_weights.device).reshape(-1, chains)
