@@ -415,7 +415,7 @@ def test_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch, stop):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"accelerate": False}, r"method explore 3, accelerate True.*; expected method .* False, part 0.1; delete"),
+        ({"accelerate": False}, r"method explore 3, accelerate True.*; expected method .* False, part 0.1"),
         ({"starts": None}, r"starts 4 of 16 parameters, torch.float64; expected starts 1 of 16"),
         ({"problems": [oscillator("hermite", 40)]}, "holds a run with problems .*; expected problems"),
         ({"operator": 1.001}, "expected the same data, couplings"),
