@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ from nnbook.train.loop import Fit
 __all__ = ["BETA_C", "Thermodynamics", "infinite", "spontaneous_magnetisation", "torus"]
 __all__ += ["ImaginaryTime", "IsingRows", "double_well", "instanton"]
 __all__ += ["MADE", "XY", "Ising", "QuantumPath", "all_before", "frontier", "wrap"]
-__all__ += ["Estimate", "Importance", "Value", "estimate", "independence_metropolis", "weigh"]
+__all__ += ["Estimate", "Importance", "Value", "estimate", "independence_metropolis", "symmetries", "weigh"]
 __all__ += ["Hamiltonian", "fit_free_energy", "fit_likelihood"]
 __all__ += ["MAGNET", "Curie", "autoregression", "critical_temperature", "free_field", "hidden_weights"]
 
@@ -67,7 +66,24 @@ class Hamiltonian:
         return self.constant - self.net.log_prob(x) / self.beta
 
 
-def weigh(net: MADE, action: Callable[[Tensor], Tensor], n: int, *, generator: torch.Generator) -> Any:
+def symmetries(length: int) -> Tensor:
+    """All shifts, turns and mirrorings of a periodic square lattice, ``(8 * length**2, length**2)``.
+
+    ``x[:, symmetries(length)[k]]`` are configurations as probable as x: more data for nothing.
+
+    >>> symmetries(4).shape
+    torch.Size([128, 16])
+    """
+    check_counts(least=2, length=length)
+    number = torch.arange(length**2).reshape(length, length)
+    turned = [image.rot90(k) for image in (number, number.mT) for k in range(4)]
+    shifts = [(a, b) for a in range(length) for b in range(length)]
+    return torch.stack([image.roll(shift, (0, 1)).flatten() for image in turned for shift in shifts])
+
+
+def weigh(
+    net: MADE, action: Callable[[Tensor], Tensor], n: int, *, generator: torch.Generator
+) -> tuple[Tensor, Importance]:
     r"""Samples of a network and their weights for an action: ``(x, Importance)``, in double precision."""
     with torch.no_grad():
         x = net.sample(n, generator=generator).double()
@@ -131,7 +147,7 @@ def fit_likelihood(
         lambda: -net.log_prob(draw()).mean(),
         net.parameters(),
         steps=steps,
-        optimiser=partial(torch.optim.Adam, lr=rate, betas=(0.9, 0.99)),
+        optimiser=partial(torch.optim.Adam, lr=rate),
         schedule=_falling(rate, last, steps),
         generator=generator,
         checkpoint=checkpoint,
@@ -199,6 +215,7 @@ def fit_free_energy(
         loss,
         net.parameters(),
         steps=steps,
+        # the noise dies away with the error: squares of gradients must be forgotten soon
         optimiser=partial(torch.optim.Adam, lr=rate, betas=(0.9, 0.99)),
         schedule=schedule,
         generator=generator,
@@ -230,7 +247,8 @@ def hidden_weights(kernel: Tensor, level: float, kind: str = "triangular") -> Te
     r"""Weights W of a Boltzmann machine of Gaussian units whose visible field has the kernel K.
 
     With hidden units h of variance one,
-    :math:`p(\phi) \propto \int dh\, e^{-\mu^2\phi^2/2 + \phi W h - h^2/2}` has :math:`K = \mu^2 - W W^T`: any root of :math:`\mu^2 - K` will do, and any rotation of the hidden units.
+    :math:`p(\phi) \propto \int dh\, e^{-\mu^2\phi^2/2 + \phi W h - h^2/2}` has
+    :math:`K = \mu^2 - W W^T`: any root of :math:`\mu^2 - K` will do, and any rotation of the hidden units.
 
     Args:
         kernel: K, symmetric, ``(sites, sites)``.
