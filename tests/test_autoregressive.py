@@ -78,13 +78,14 @@ def test_likelihood_training_learns_the_energy(generator):
     data = torch.from_numpy(IsingRows(BETA_C, 3).sample(20_000, np.random.default_rng(1)))
     net = spins(start=0.0)
     fit = fit_likelihood(net, data, steps=600, rate=2e-2, generator=generator)
-    assert divergence(net) < 2e-3
+    noise = net.parameter_count / (2 * len(data))  # what any n samples leave, in nats
+    assert divergence(net) < 2 * noise
     assert fit.value == pytest.approx(9 * torus(BETA_C, 3).entropy, abs=1.0)  # of a batch
     learned = Hamiltonian(net, BETA_C, 9 * torus(BETA_C, 3).free_energy)
     p = (-MODEL(ALL) - 9 * torus(BETA_C, 3).log_z).exp()
     error = learned(ALL) - MODEL.energy(ALL)
-    assert float(p @ error.square()) < 0.02
-    assert float(p @ error) == pytest.approx(0, abs=0.01)
+    assert float(p @ error.square()) < 2 * 2 * noise / BETA_C**2  # KL is half the variance of beta H
+    assert 0 < BETA_C * float(p @ error) < 2 * noise  # KL(p | q)
 
 
 def test_fresh_batches_may_come_from_a_function(generator):
