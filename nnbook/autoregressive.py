@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from nnbook.arrays import check_counts, check_values, finite, positive
+from nnbook.exact.enumerate import configurations
 from nnbook.exact.ising2d import BETA_C, Thermodynamics, infinite, spontaneous_magnetisation, torus
 from nnbook.exact.transfer import ImaginaryTime, IsingRows, double_well, instanton
 from nnbook.fields.actions import XY, Ising, QuantumPath, wrap
@@ -31,7 +32,7 @@ from nnbook.sample.importance import Importance, Value, independence_metropolis
 from nnbook.train.first_order import fit
 from nnbook.train.loop import Fit
 
-__all__ = ["BETA_C", "Thermodynamics", "infinite", "spontaneous_magnetisation", "torus"]
+__all__ = ["BETA_C", "Thermodynamics", "configurations", "infinite", "spontaneous_magnetisation", "torus"]
 __all__ += ["ImaginaryTime", "IsingRows", "double_well", "instanton"]
 __all__ += ["MADE", "XY", "Ising", "QuantumPath", "all_before", "frontier", "wrap"]
 __all__ += ["Estimate", "Importance", "Value", "estimate", "independence_metropolis", "symmetries", "weigh"]
