@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from nnbook.arrays import check_counts, check_values, finite, positive
+from nnbook.arrays import check_counts, check_numbers, check_values, finite, positive
 from nnbook.exact.enumerate import configurations
 from nnbook.exact.ising2d import BETA_C, Thermodynamics, infinite, spontaneous_magnetisation, torus
 from nnbook.exact.transfer import ImaginaryTime, IsingRows, double_well, instanton
@@ -234,7 +234,7 @@ def free_field(shape: tuple[int, ...], mass: float) -> Tensor:
     Raises:
         ValueError: a side below 2, a mass that is not above zero.
     """
-    positive("mass", mass)
+    positive("mass", mass, most=1e50)
     check_counts(least=2, side=min(shape, default=0))
     number = torch.arange(math.prod(shape)).reshape(shape)
     kernel = (mass**2 + 2 * len(shape)) * torch.eye(number.numel(), dtype=torch.float64)
@@ -242,6 +242,11 @@ def free_field(shape: tuple[int, ...], mass: float) -> Tensor:
         for step in (1, -1):
             kernel[number.flatten(), number.roll(step, axis).flatten()] -= 1
     return kernel
+
+
+def _check_kernel(kernel: Tensor) -> None:
+    check_numbers("kernel", kernel)
+    check_values("kernel", kernel, ("sites", len(kernel)))
 
 
 def hidden_weights(kernel: Tensor, level: float, kind: str = "triangular") -> Tensor:
@@ -259,7 +264,8 @@ def hidden_weights(kernel: Tensor, level: float, kind: str = "triangular") -> Te
     Raises:
         ValueError: a level below the spectrum, an unknown kind.
     """
-    check_values("kernel", kernel, ("sites", len(kernel)))
+    _check_kernel(kernel)
+    finite("level", level)
     values, modes = torch.linalg.eigh(level * torch.eye(len(kernel)).to(kernel) - kernel)
     if float(values[0]) < -1e-10 * abs(level):
         top = level - float(values[0])
@@ -288,9 +294,10 @@ def autoregression(kernel: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: a kernel that is not positive.
     """
-    check_values("kernel", kernel, ("sites", len(kernel)))
-    lower, failed = torch.linalg.cholesky_ex(torch.linalg.inv(kernel))
-    if int(failed):
+    _check_kernel(kernel)
+    inverse, singular = torch.linalg.inv_ex(kernel)
+    lower, failed = torch.linalg.cholesky_ex(inverse)
+    if int(singular) or int(failed):
         raise ValueError("kernel: got one that is not positive, expected no eigenvalue at or below zero")
     scales = lower.diagonal()
     inverse = torch.linalg.solve_triangular(lower / scales, torch.eye(len(kernel)).to(kernel), upper=False)
@@ -335,8 +342,11 @@ def critical_temperature(
     Raises:
         ValueError: fewer than three rows, or numbers that are not above zero.
     """
-    if table.ndim != 2 or table.shape[1] != 2 or len(table) < 3 or not (table > 0).all():
-        raise ValueError(f"table: got shape {table.shape}, expected (n, 2) with n at least 3, all above zero")
+    check_values("table", table, ("n", 2))
+    check_counts(least=3, rows=len(table))
+    for name, numbers in (("table", table), ("errors", np.ones(1) if errors is None else errors)):
+        if not (numbers > 0).all():
+            raise ValueError(f"{name}: got {numbers.min():g}, expected numbers above zero")
     kelvin, measured = table.T
 
     def law(t: Array, critical: float, zero: float) -> Array:
@@ -345,6 +355,7 @@ def critical_temperature(
         return magnetisation
 
     scale = np.ones(len(table)) if errors is None else errors / errors.mean()
+    check_values("errors", scale, (len(table),))
     start = (1.5 * kelvin.max(), 1.1 * measured.max())
     best, covariance = curve_fit(law, kelvin, measured, start, sigma=scale)
     critical, zero = (

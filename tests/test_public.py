@@ -18,6 +18,7 @@ import torch
 
 import nnbook
 from nnbook import (
+    autoregressive,
     derivatives,
     discrete_geometry,
     networks,
@@ -295,6 +296,35 @@ TABLE = {
         for kind in conditionals.CONDITIONALS.values()
         if kind is not conditionals.Bernoulli
     },
+    "autoregressive.Hamiltonian": (
+        lambda beta, constant: autoregressive.Hamiltonian(masked(), beta, constant)(spins()),
+        {"beta": 0.4, "constant": 1.0},
+    ),
+    "symmetries": (autoregressive.symmetries, {"length": 3}),
+    "weigh": (
+        lambda n: autoregressive.weigh(made.MADE(9, 0), actions.Ising(3, 0.4), n, generator=dice()),
+        {"n": 200},
+    ),
+    "fit_likelihood": (
+        lambda **a: autoregressive.fit_likelihood(masked(), generator=dice(), **a),
+        {"data": spins(), "steps": 2, "batch": 2, "rate": 1e-2, "last": 1e-3},
+    ),
+    "fit_free_energy": (
+        lambda **a: autoregressive.fit_free_energy(
+            made.MADE(9, 0), actions.Ising(3, 0.4).energy, generator=dice(), **a
+        ),
+        {"beta": 0.4, "steps": 2, "batch": 3, "rate": 1e-2, "last": 1e-3, "anneal": 0.5},
+    ),
+    "free_field": (autoregressive.free_field, {"shape": (2, 2), "mass": 1.0}),
+    "hidden_weights": (
+        autoregressive.hidden_weights,
+        {"kernel": autoregressive.free_field((3,), 1.0), "level": 9.0, "kind": "triangular"},
+    ),
+    "autoregression": (autoregressive.autoregression, {"kernel": autoregressive.free_field((3,), 1.0)}),
+    "critical_temperature": (
+        autoregressive.critical_temperature,
+        {"table": autoregressive.MAGNET, "exponent": 0.3, "power": 1.0, "errors": np.ones(6)},
+    ),
     # particles
     "Grid": (grid.Grid, {"points": 8, "x_max": 5.0}),
     "Particles": (sectors.Particles, {"count": 2, "statistics": "boson"}),
