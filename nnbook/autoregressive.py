@@ -35,7 +35,16 @@ from nnbook.train.loop import Fit
 __all__ = ["BETA_C", "Thermodynamics", "configurations", "infinite", "spontaneous_magnetisation", "torus"]
 __all__ += ["ImaginaryTime", "IsingRows", "double_well", "instanton"]
 __all__ += ["MADE", "XY", "Ising", "QuantumPath", "all_before", "frontier", "wrap"]
-__all__ += ["Estimate", "Importance", "Value", "estimate", "independence_metropolis", "symmetries", "weigh"]
+__all__ += [
+    "Estimate",
+    "Importance",
+    "Value",
+    "estimate",
+    "independence_metropolis",
+    "log_prob",
+    "symmetries",
+]
+__all__ += ["weigh"]
 __all__ += ["Hamiltonian", "fit_free_energy", "fit_likelihood"]
 __all__ += ["MAGNET", "Curie", "autoregression", "critical_temperature", "free_field", "hidden_weights"]
 
@@ -61,10 +70,19 @@ class Hamiltonian:
         positive("beta", self.beta)
         finite("constant", self.constant)
 
-    @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
         """Energies ``(batch,)`` of configurations ``(batch, sites)``."""
-        return self.constant - self.net.log_prob(x) / self.beta
+        return self.constant - log_prob(self.net, x) / self.beta
+
+
+@torch.no_grad()
+def log_prob(net: MADE, x: Tensor, *, batch: int = 4096) -> Tensor:
+    r""":math:`\ln p_\theta` of many configurations, ``(n,)``, in double precision, a batch at a time.
+
+    A network needs a hundred times the memory of its input. No gradients are kept.
+    """
+    check_counts(batch=batch)
+    return torch.cat([net.log_prob(part).double() for part in x.split(batch)])
 
 
 def symmetries(length: int) -> Tensor:
@@ -86,9 +104,8 @@ def weigh(
     net: MADE, action: Callable[[Tensor], Tensor], n: int, *, generator: torch.Generator
 ) -> tuple[Tensor, Importance]:
     r"""Samples of a network and their weights for an action: ``(x, Importance)``, in double precision."""
-    with torch.no_grad():
-        x = net.sample(n, generator=generator).double()
-        return x, Importance(-action(x) - net.log_prob(x).double())
+    x = net.sample(n, generator=generator).double()
+    return x, Importance(-action(x) - log_prob(net, x))
 
 
 def _falling(start: float, end: float, steps: int) -> Callable[[Optimizer], LambdaLR]:

@@ -22,6 +22,7 @@ from nnbook.autoregressive import (
     free_field,
     frontier,
     hidden_weights,
+    log_prob,
     symmetries,
     torus,
     weigh,
@@ -229,3 +230,8 @@ def test_an_exact_law_is_found_exactly():
 def test_wrong_input_says_so(call, message, generator):
     with pytest.raises(ValueError, match=message):
         call(generator)
+
+
+def test_many_configurations_have_the_probabilities_of_few():
+    net = spins()
+    torch.testing.assert_close(log_prob(net, ALL, batch=100), net.log_prob(ALL).detach())

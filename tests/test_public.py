@@ -300,6 +300,10 @@ TABLE = {
         lambda beta, constant: autoregressive.Hamiltonian(masked(), beta, constant)(spins()),
         {"beta": 0.4, "constant": 1.0},
     ),
+    "autoregressive.log_prob": (
+        partial(autoregressive.log_prob, masked()),
+        {"x": spins(), "batch": 2},
+    ),
     "symmetries": (autoregressive.symmetries, {"length": 3}),
     "weigh": (
         lambda n: autoregressive.weigh(made.MADE(9, 0), actions.Ising(3, 0.4), n, generator=dice()),
