@@ -28,7 +28,7 @@ from nnbook import (
     show,
     text,
 )
-from nnbook.dynamics import equations
+from nnbook.dynamics import equations, integrators
 from nnbook.exact import chains, enumerate, ising2d, lines, solutions, transfer
 from nnbook.fields import actions, conditionals, made
 from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
@@ -562,6 +562,10 @@ TABLE = {
             some(5, 2), derivatives.jet(mlp(2, 3, 1, activation="tanh"), some(5, 2)), **a
         ),
         {"viscosity": 0.1},
+    ),
+    "integrate": (
+        partial(integrators.integrate, integrators.rk4, lambda t, x: x.tanh()),
+        {"x": some(3, 2), "times": torch.linspace(0, 1, 5, **F)},
     ),
     "Term": (
         partial(physics_informed.Term, "data", lambda x, u: u.value),
