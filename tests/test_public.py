@@ -21,6 +21,7 @@ from nnbook import (
     autoregressive,
     derivatives,
     discrete_geometry,
+    network_spacetime,
     networks,
     networks_as_tensors,
     physics_informed,
@@ -125,6 +126,10 @@ def terms():
 
 def residuals():
     return physics_informed.Residuals(mlp(2, 3, 1, activation="tanh"), terms())
+
+
+def calm_motion():
+    return network_spacetime.Motion(lambda x: -x.tanh(), lambda x: x.tanh() ** 2 - 1, end=1.0, steps=4)
 
 
 def region():
@@ -566,6 +571,46 @@ TABLE = {
     "integrate": (
         partial(integrators.integrate, integrators.rk4, lambda t, x: x.tanh()),
         {"x": some(3, 2), "times": torch.linspace(0, 1, 5, **F)},
+    ),
+    "taylor": (network_spacetime.taylor, {"kernel": some(3), "spacing": 0.1}),
+    "hamiltonian_layer": (
+        lambda **a: network_spacetime.hamiltonian_layer(weights=(0.1, 1.0, -1.0, -0.1), **a),
+        {"x": some(3, 2), "step": 0.1},
+    ),
+    "Motion": (
+        lambda **a: network_spacetime.Motion(lambda x: -x, torch.zeros_like, **a).times,
+        {"end": 1.0, "steps": 4},
+    ),
+    "Motion.shoot": method(
+        "shoot", calm_motion, starts=some(5, 2), friction=0 * some(9), shapes=torch.ones(9, 2, **F)
+    ),
+    "Motion.onto_curve": method(
+        "onto_curve", calm_motion, starts=some(5, 2), friction=0 * some(9), rounds=1, stride=0.1
+    ),
+    "splines": (network_spacetime.splines, {"count": 5, "times": torch.linspace(0, 1, 7, **F)}),
+    "smooth": (
+        network_spacetime.smooth,
+        {
+            "rows": some(9, 3),
+            "targets": some(9),
+            "roughness": torch.eye(3, **F),
+            "strengths": 0.1 + some(2) ** 2,
+        },
+    ),
+    "find_friction": (
+        lambda **a: network_spacetime.find_friction(calm_motion(), shares=(1.0,), **a),
+        {"starts": some(25, 2), "guess": -0.1, "count": 4, "steps": 1, "tolerance": 1e-3},
+    ),
+    "fit_drag": (
+        network_spacetime.fit_drag,
+        {
+            "before": some(9).abs(),
+            "after": some(9).abs(),
+            "nodes": torch.linspace(0, 5, 5, **F),
+            "times": torch.linspace(0, 1, 3, **F),
+            "gravity": 1.0,
+            "steps": 1,
+        },
     ),
     "Term": (
         partial(physics_informed.Term, "data", lambda x, u: u.value),
