@@ -31,10 +31,10 @@ from nnbook import (
 )
 from nnbook.dynamics import equations, integrators
 from nnbook.exact import chains, enumerate, ising2d, lines, solutions, transfer
-from nnbook.fields import actions, conditionals, made
+from nnbook.fields import actions, conditionals, flows, made
 from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
 from nnbook.particles import grid, hamiltonian, sectors, solve, waves
-from nnbook.sample import clusters, estimates, importance, metropolis
+from nnbook.sample import clusters, estimates, hmc, importance, metropolis
 from nnbook.spins import (
     entanglement,
     hamiltonians,
@@ -50,6 +50,7 @@ from nnbook.train import (
     first_order,
     gauss_newton,
     linear_method,
+    log_weights,
     problems,
     quasi_newton,
     reconfiguration,
@@ -154,6 +155,18 @@ def bowl(x):
 
 def calm(x):
     return ((x - 1) ** 2).sum()
+
+
+def calm_rows(x):
+    return x.square().sum(1) / 2
+
+
+def white():
+    return flows.GaussianField(torch.ones(4, 4, **F))
+
+
+def moving():
+    return flows.EquivariantFlow(white(), flows.orbits(4), (1.0,), times=2, steps=2)
 
 
 def trained(**options):
@@ -261,13 +274,70 @@ TABLE = {
             (actions.Ising(3, 0.4), "s", lattices.all_spins(9)[3:6], ("energy", "__call__")),
             (actions.XY(3, 0.4), "angles", some(3, 9), ("energy", "__call__", "helicity", "vortices")),
             (actions.QuantumPath(4, 2.0), "x", some(3, 4), ("kinetic", "potential", "__call__", "kinks")),
+            (actions.Phi4(3, -1.0, 1.0), "x", some(3, 9), ("lattice", "__call__", "gradient")),
+            (
+                actions.ComplexPhi4(3, 1.0, -1.0, 1.0),
+                "x",
+                some(3, 18),
+                ("lattice", "__call__", "gradient", "angles", "order", "helicity", "vortices"),
+            ),
         ]
         for name in names
     },
     **{
         f"{type(action).__name__}.start": method("start", lambda action=action: action, n=3, generator=dice())
-        for action in (actions.Ising(3, 0.4), actions.XY(3, 0.4), actions.QuantumPath(4, 2.0))
+        for action in (
+            actions.Ising(3, 0.4),
+            actions.XY(3, 0.4),
+            actions.QuantumPath(4, 2.0),
+            actions.Phi4(3, -1.0, 1.0),
+            actions.ComplexPhi4(3, 1.0, -1.0, 1.0),
+        )
     },
+    "Phi4": (actions.Phi4, {"length": 3, "mass2": -1.0, "coupling": 1.0}),
+    "ComplexPhi4": (actions.ComplexPhi4, {"length": 3, "hopping": 1.0, "mu": -1.0, "coupling": 1.0}),
+    "ComplexPhi4.like_xy": (
+        actions.ComplexPhi4.like_xy,
+        {"length": 3, "temperature": 1.0, "coupling": 1.0, "density": 1.0},
+    ),
+    "hartley": (flows.hartley, {"length": 3}),
+    "momenta2": (flows.momenta2, {"length": 3}),
+    "orbits": (flows.orbits, {"length": 4, "radius": 2.0}),
+    "propagators": (flows.propagators, {"length": 4, "masses2": (0.5,)}),
+    "GaussianField": (flows.GaussianField, {"variance": white().variance, "components": 1}),
+    "GaussianField.sample": method("sample", lambda: white(), n=3, generator=dice()),
+    "GaussianField.log_prob": method("log_prob", lambda: white(), x=some(3, 16)),
+    "GaussianField.gradient": method("gradient", lambda: white(), x=some(3, 16)),
+    "GaussianField.colour": method("colour", lambda: white(), noise=some(3, 16)),
+    "EquivariantFlow": (
+        partial(flows.EquivariantFlow, white()),
+        {"kernels": flows.orbits(4), "frequencies": (1.0,), "times": 2, "steps": 2},
+    ),
+    "EquivariantFlow.sample": method("sample", lambda: moving(), n=3, generator=dice(), steps=2),
+    "EquivariantFlow.log_prob": method("log_prob", lambda: moving(), x=some(3, 16), steps=2),
+    "EquivariantFlow.transport": method("transport", lambda: moving(), z=some(3, 16), steps=2),
+    "EquivariantFlow.log_weights": method(
+        "log_weights", lambda: moving(), action=hmc.with_gradient(calm_rows), z=some(3, 16), steps=2
+    ),
+    "hmc": (
+        partial(hmc.hmc, hmc.with_gradient(calm_rows), generator=dice()),
+        {"start": some(3, 2), "samples": 2, "step": 0.1, "leaps": 2, "warm_up": 1, "jitter": 0.1},
+    ),
+    "clipped": (log_weights.clipped, {"f": some(5), "deviations": 3.0}),
+    "fit_log_weights": (
+        lambda **a: log_weights.fit_log_weights(
+            lambda: (some(9), some(9, 7)), mlp(1, 2, 1), generator=dice(), **a
+        ),
+        {
+            "steps": 2,
+            "rate": 1.0,
+            "last": 0.1,
+            "trust": 0.1,
+            "damping": 0.1,
+            "ridge": 1e-3,
+            "every": 1,
+        },
+    ),
     "wrap": (actions.wrap, {"angle": some(5)}),
     "all_before": (made.all_before, {"sites": N}),
     "frontier": (made.frontier, {"bonds": actions.Ising(2, 0.4).bonds()}),
