@@ -249,7 +249,8 @@ class Phi4:
         check_counts(n=n)
         shape = n, self.length**2
         draw = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
-        return 0.5**0.5 * draw
+        field: Tensor = 0.5**0.5 * draw
+        return field
 
 
 @dataclass(frozen=True)
@@ -353,7 +354,8 @@ class ComplexPhi4:
         shape = n, 2 * self.length**2
         draw = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
         density = -self.mass2 / (2 * self.coupling)
-        return (0.5 * (density if density > 0 else 1.0)) ** 0.5 * draw
+        field: Tensor = (0.5 * (density if density > 0 else 1.0)) ** 0.5 * draw
+        return field
 
     def angles(self, x: Tensor) -> Tensor:
         """The phases, ``(batch, length**2)``."""

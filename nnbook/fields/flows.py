@@ -60,7 +60,8 @@ def hartley(length: int) -> Tensor:
     """
     check_counts(length=length)
     angle = 2 * math.pi / length * torch.outer(*[torch.arange(length, dtype=torch.float64, device="cpu")] * 2)
-    return (angle.cos() + angle.sin()) / length**0.5
+    matrix: Tensor = (angle.cos() + angle.sin()) / length**0.5
+    return matrix
 
 
 def momenta2(length: int) -> Tensor:
