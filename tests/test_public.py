@@ -18,6 +18,7 @@ import torch
 
 import nnbook
 from nnbook import (
+    ads_dl,
     autoregressive,
     derivatives,
     discrete_geometry,
@@ -29,8 +30,8 @@ from nnbook import (
     show,
     text,
 )
-from nnbook.dynamics import equations, integrators
-from nnbook.exact import chains, enumerate, ising2d, lines, solutions, transfer
+from nnbook.dynamics import bulk, equations, integrators
+from nnbook.exact import chains, enumerate, holography, ising2d, lines, solutions, transfer
 from nnbook.fields import actions, conditionals, flows, made
 from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
 from nnbook.particles import grid, hamiltonian, sectors, solve, waves
@@ -49,6 +50,7 @@ from nnbook.spins import (
 from nnbook.train import (
     first_order,
     gauss_newton,
+    inverse,
     linear_method,
     log_weights,
     problems,
@@ -147,6 +149,10 @@ def quotient():
 
 def convex():
     return {"points": some(8, 2), "data": some(8, 1), "weights": torch.ones(8, **F)}
+
+
+def brane():
+    return bulk.BulkFlow(bulk.BulkMetric.schwarzschild())
 
 
 def bowl(x):
@@ -264,6 +270,10 @@ TABLE = {
     "ImaginaryTime.sample": method("sample", path, n=3, rng=np.random.default_rng(1), block=2),
     "exact.double_well": (transfer.double_well, {"x": numbers(5)}),
     "exact.instanton": (transfer.instanton, {"strength": 4.0, "minimum": 1.4}),
+    "exact.brane": (holography.brane, {"d": 3}),
+    "exact.strip": (partial(holography.strip, f=holography.brane(3)), {"turn": 0.5}),
+    "exact.string": (partial(holography.string, f=holography.brane(3)), {"turn": 0.5}),
+    "exact.soft_wall": (holography.soft_wall, {"z": np.array([0.5, 2.0]), "c": 0.15}),
     # fields
     "Ising": (actions.Ising, {"length": 3, "beta": 0.4}),
     "XY": (actions.XY, {"length": 3, "beta": 0.4}),
@@ -707,7 +717,61 @@ TABLE = {
         lambda rounds: physics_informed.train(mlp(2, 3, 1, activation="tanh"), terms(), rounds=rounds),
         {"rounds": 1},
     ),
+    # curved spaces
+    "BulkMetric.schwarzschild": (
+        lambda **a: bulk.BulkMetric.schwarzschild(**a).layers(3),
+        {"d": 3, "boundary": 1.0, "horizon": 0.1},
+    ),
+    "BulkMetric.learned": (
+        lambda **a: bulk.BulkMetric.learned(**a).layers(3),
+        {"values": some(3), "knots": torch.tensor([0.2, 0.5, 1.0], **F)},
+    ),
+    "spline_basis": (
+        bulk.spline_basis,
+        {"x": some(3), "knots": torch.tensor([0.2, 0.5, 1.0], **F), "derivative": 0},
+    ),
+    "BulkFlow": (
+        lambda **a: bulk.BulkFlow(bulk.BulkMetric.schwarzschild(), **a).inwards(some(2), some(2)),
+        {"mass2": -1.0, "coupling": 1.0, "steps": 3, "method": "euler"},
+    ),
+    "BulkFlow.inwards": method("inwards", brane, phi=some(3), pi=some(3)),
+    "BulkFlow.outwards": method("outwards", brane, phi=some(3), pi=some(3)),
+    "BulkFlow.horizon_condition": method("horizon_condition", brane, phi=some(3), pi=some(3)),
+    "BulkFlow.varied": method("varied", brane, y=some(2, 4, 3), basis=some(11, 1)),
+    "Curve": (ads_dl.Curve, {"phi": some(3), "pi": some(3), "band": 0.1}),
+    "observe": (partial(ads_dl.observe, brane(), generator=dice()), {"n": 3, "band": 0.1}),
+    "response": (
+        partial(ads_dl.response, brane()),
+        {"phi": some(3), "pi": some(3), "value": 0.0, "steps": 2},
+    ),
+    "learn_metric": (
+        lambda **a: ads_dl.learn_metric(ads_dl.Curve(**a), brane(), strengths=[1.0]),
+        {"phi": torch.linspace(0.1, 1, 9, **F), "pi": torch.linspace(0, 0.1, 9, **F)},
+    ),
+    "linear_response": (
+        partial(ads_dl.linear_response, knots=torch.tensor([0.2, 0.5, 1.0], **F)),
+        {"s": some(3), "frequencies": torch.ones(2, **F), "mass2": -1.0, "steps": 9},
+    ),
+    "Geometry": (lambda params: ads_dl.Geometry(params).params, {"params": some(5)}),
+    "reconstruct": (
+        lambda **a: ads_dl.reconstruct(None, **a),
+        {
+            "strings": torch.tensor([[0.2, -7.2, 1e-3], [0.4, -3.6, 1e-3]], **F),
+            "terms": 2,
+            "strengths": [1.0],
+        },
+    ),
     # training
+    "invert": (
+        lambda **a: inverse.invert(lambda t: (t - 1, torch.eye(2, **F)), **a),
+        {
+            "start": torch.zeros(2, **F),
+            "penalty": torch.eye(2, **F),
+            "strengths": (1.0,),
+            "steps": 2,
+            "tolerance": 1e-9,
+        },
+    ),
     "fit": (trained, {"steps": 2, "tolerance": 1e-3, "patience": 1, "every": 1, "divergence": 1e3}),
     "RayleighQuotient": (
         lambda **a: linear_method.minimise(

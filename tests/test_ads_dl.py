@@ -1,0 +1,136 @@
+"""The leaf of AdS/DL: data, the metric learnt from them, what other data say."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nnbook.ads_dl import (
+    BulkFlow,
+    BulkMetric,
+    Curve,
+    Geometry,
+    brane,
+    choose,
+    flat,
+    learn_metric,
+    linear_response,
+    observe,
+    reconstruct,
+    response,
+    string,
+    strip,
+)
+
+F = {"dtype": torch.float64}
+FLOW = BulkFlow(BulkMetric.schwarzschild(3))
+TRUE = FLOW.metric.layers(10).flip(0)
+
+
+def dice(seed=1):
+    return torch.Generator().manual_seed(seed)
+
+
+def off(found):
+    return float((found.h / TRUE - 1).square().mean().sqrt())
+
+
+def test_observed_points_are_in_the_band():
+    data = observe(FLOW, 200, generator=dice())
+    assert FLOW.horizon_condition(data.phi, data.pi).abs().max() < 0.1
+    assert len(data.phi) == 200
+
+
+def test_response_is_regular_at_the_horizon():
+    phi = torch.linspace(0.1, 1.2, 9, **F)
+    pi = response(FLOW, phi, torch.zeros_like(phi))
+    assert FLOW.horizon_condition(phi, pi) == pytest.approx(0 * phi, abs=1e-10)
+
+
+def test_metric_from_points_on_the_curve():
+    phi = torch.linspace(0.05, 1.4, 100, **F)
+    data = Curve(phi, response(FLOW, phi, torch.zeros_like(phi)))
+    found = learn_metric(data, FLOW, strengths=[1e-1, 1e-5, 1e-9, 1e-13])
+    assert off(found) < 1e-3
+    assert found.spectrum[3] < 1e-3 * found.spectrum[0]
+
+
+def test_metric_from_points_of_the_band_and_its_errors():
+    found = learn_metric(observe(FLOW, 1000, generator=dice(5)), FLOW, strengths=[1.0, 1e-1, 1e-2, 1e-3])
+    assert off(found) < 4e-3
+    assert found.misfit == pytest.approx(1, abs=0.06)
+    assert found.degrees == pytest.approx(2, abs=0.2)
+    assert ((found.h - TRUE).abs() < 4 * found.bands).all()
+
+
+def test_linear_field_fixes_one_number_of_the_metric():
+    flow = BulkFlow(BulkMetric.schwarzschild(3), coupling=0.0)
+    phi = torch.linspace(0.05, 1.4, 40, **F)
+    data = Curve(phi, response(flow, phi, torch.zeros_like(phi)))
+    found = learn_metric(data, flow, strengths=[1e-3])
+    assert found.spectrum[1] < 1e-12 * found.spectrum[0]
+
+
+def test_response_at_low_frequency_is_that_of_a_static_field():
+    knots = FLOW.metric.grid(40)[:-1].flip(0)
+    s = FLOW.metric.h(knots) - 1 / knots
+    real, imaginary = linear_response(s, knots, torch.tensor([1e-3], **F))
+    static = BulkFlow(BulkMetric.schwarzschild(3, horizon=1e-2), coupling=0.0, steps=4000, method="rk4")
+    phi, pi = static.outwards(torch.ones(1, **F))
+    assert float(real) == pytest.approx(float(pi / phi), abs=1e-4)
+    assert -1e-2 < float(imaginary) < 0
+
+
+@pytest.mark.parametrize("turn", [0.2, 0.8, 0.97])
+def test_probes_agree_with_quadrature(turn):
+    space, f = Geometry(torch.zeros(5, **F)), brane(3)
+    at = torch.tensor([turn], **F)
+    for ours, exact in ((space.strips(at), strip(turn, f)), (space.strings(at), string(turn, f, flat))):
+        assert [float(v) for v in ours[:2]] == pytest.approx(exact, abs=1e-5)
+    assert float(space.strips(at)[2]) == pytest.approx(turn**-2)
+
+
+def tables(noise, f, chi, count=14):
+    rows = [
+        [strip(z, f) for z in np.linspace(0.1, 0.97, count)],
+        [string(z, f, chi) for z in np.linspace(0.08, 0.78, count)],
+    ]
+    values = [torch.tensor(row, **F) for row in rows]
+    return [torch.cat([v, noise * (1 + v[:, 1:].abs())], 1) for v in values]
+
+
+def test_both_functions_come_back_from_strips_and_strings():
+    f = brane(3)
+    data = tables(1e-6, lambda z: f(z) * (1 + 0.2 * z**2), lambda z: 0.3 * z**2)
+    best = choose(reconstruct(*data, terms=6, strengths=[1e3, 10.0]))
+    z = torch.linspace(0.05, 0.78, 20, **F)
+    exact = (1 - z**3) * (1 + 0.2 * z**2)
+    assert Geometry(best.params).blackening(z) == pytest.approx(exact, rel=1e-3)
+    assert Geometry(best.params).time(z) == pytest.approx(exact * torch.exp(-0.3 * z**2), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: Curve(torch.ones(1, **F), torch.ones(1, **F)),
+            "data: got 1 of phi and 1 of pi, expected at least two",
+        ),
+        (lambda: Curve(torch.ones(3, **F), torch.ones(2, **F)), "data: got 3 of phi and 2 of pi"),
+        (
+            lambda: Curve(torch.ones(2, **F), torch.tensor([1.0, math.nan], **F)),
+            "data: got nan in row 1, column pi, expected finite numbers",
+        ),
+        (lambda: Curve(torch.ones(2, **F), torch.ones(2, **F), -1.0), "band: got -1"),
+        (lambda: observe(FLOW, 0, generator=dice()), "n: got 0"),
+        (lambda: linear_response(TRUE, TRUE.flip(0), torch.tensor([0.0], **F)), "frequencies: got 0"),
+        (lambda: Geometry(torch.zeros(4, **F)), "params: got shape"),
+        (lambda: reconstruct(None, None), "data: got neither"),
+        (lambda: reconstruct(-torch.ones(3, 3, **F), None), "strips: got a size"),
+    ],
+    ids=["one-point", "lengths", "nan", "band", "count", "frequency", "params", "no-data", "sizes"],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
