@@ -20,6 +20,7 @@ import nnbook
 from nnbook import (
     ads_dl,
     autoregressive,
+    autoregressive_fields,
     derivatives,
     discrete_geometry,
     network_spacetime,
@@ -32,7 +33,8 @@ from nnbook import (
 )
 from nnbook.dynamics import bulk, equations, integrators
 from nnbook.exact import chains, enumerate, holography, ising2d, lines, solutions, transfer
-from nnbook.fields import actions, conditionals, flows, made
+from nnbook.fields import actions, conditionals, flows, learning, made
+from nnbook.fields import walkers as field_walkers
 from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
 from nnbook.particles import grid, hamiltonian, sectors, solve, waves
 from nnbook.sample import clusters, estimates, hmc, importance, metropolis
@@ -381,25 +383,25 @@ TABLE = {
         for kind in conditionals.CONDITIONALS.values()
         if kind is not conditionals.Bernoulli
     },
-    "autoregressive.Hamiltonian": (
-        lambda beta, constant: autoregressive.Hamiltonian(masked(), beta, constant)(spins()),
+    "learning.Hamiltonian": (
+        lambda beta, constant: learning.Hamiltonian(masked(), beta, constant)(spins()),
         {"beta": 0.4, "constant": 1.0},
     ),
-    "autoregressive.log_prob": (
-        partial(autoregressive.log_prob, masked()),
+    "learning.log_prob": (
+        partial(learning.log_prob, masked()),
         {"x": spins(), "batch": 2},
     ),
-    "symmetries": (autoregressive.symmetries, {"length": 3}),
+    "symmetries": (actions.symmetries, {"length": 3}),
     "weigh": (
-        lambda n: autoregressive.weigh(made.MADE(9, 0), actions.Ising(3, 0.4), n, generator=dice()),
+        lambda n: learning.weigh(made.MADE(9, 0), actions.Ising(3, 0.4), n, generator=dice()),
         {"n": 200},
     ),
     "fit_likelihood": (
-        lambda **a: autoregressive.fit_likelihood(masked(), generator=dice(), **a),
+        lambda **a: learning.fit_likelihood(masked(), generator=dice(), **a),
         {"data": spins(), "steps": 2, "batch": 2, "rate": 1e-2, "last": 1e-3},
     ),
     "fit_free_energy": (
-        lambda **a: autoregressive.fit_free_energy(
+        lambda **a: learning.fit_free_energy(
             made.MADE(9, 0), actions.Ising(3, 0.4).energy, generator=dice(), **a
         ),
         {"beta": 0.4, "steps": 2, "batch": 3, "rate": 1e-2, "last": 1e-3, "anneal": 0.5},
@@ -410,9 +412,36 @@ TABLE = {
         {"kernel": autoregressive.free_field((3,), 1.0), "level": 9.0, "kind": "triangular"},
     ),
     "autoregression": (autoregressive.autoregression, {"kernel": autoregressive.free_field((3,), 1.0)}),
+    "xy_sweep": (
+        lambda angles: field_walkers.xy_sweep(actions.XY(2, 0.4), angles, generator=dice()),
+        {"angles": some(3, 4)},
+    ),
+    "xy_samples": (
+        partial(field_walkers.xy_samples, actions.XY(2, 0.4), generator=dice()),
+        {"chains": 2, "samples": 2, "sweeps": 1, "warm_up": 1},
+    ),
+    "xy_torus": (transfer.xy_torus, {"beta": 0.5, "length": 3, "largest": 2}),
+    "dipoles": (autoregressive_fields.dipoles, {"length": 3, "strength": 0.5}),
+    "domains": (
+        partial(autoregressive_fields.domains, generator=dice()),
+        {"couplings": autoregressive_fields.dipoles(3), "beta": 0.4, "images": 2, "sweeps": 1},
+    ),
+    "mix": (autoregressive_fields.mix, {"one": 3.0, "other": 2.0, "third": 1.0}),
+    "roc": (
+        lambda score: autoregressive_fields.roc(score, torch.arange(5) < 2),
+        {"score": some(5)},
+    ),
+    "RingNetwork": (
+        partial(autoregressive_fields.RingNetwork, generator=dice()),
+        {"times": 4, "hidden": 3, "components": 2},
+    ),
+    "RingNetwork.log_prob": method("log_prob", lambda: autoregressive_fields.RingNetwork(4), x=some(3, 4)),
+    "RingNetwork.sample": method(
+        "sample", lambda: autoregressive_fields.RingNetwork(4), n=3, generator=dice()
+    ),
     "critical_temperature": (
-        autoregressive.critical_temperature,
-        {"table": autoregressive.MAGNET, "exponent": 0.3, "power": 1.0, "errors": np.ones(6)},
+        autoregressive_fields.critical_temperature,
+        {"table": autoregressive_fields.MAGNET, "exponent": 0.3, "power": 1.0, "errors": np.ones(6)},
     ),
     # particles
     "Grid": (grid.Grid, {"points": 8, "x_max": 5.0}),

@@ -21,6 +21,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import iv
 
 from nnbook.exact.enumerate import configurations
 from nnbook.exact.ranges import check_counts, finite, positive
@@ -332,6 +333,53 @@ class ImaginaryTime:
         steps = zip(grids, np.roll(grids, -1, axis=0), strict=True)
         states = Ring([self._matrix(here, there) for here, there in steps]).sample(n, rng)
         return np.take_along_axis(grids, states.T, axis=1).T
+
+
+def xy_torus(beta: float, length: int, *, largest: int = 3) -> tuple[float, float, float]:
+    r"""The XY model on a small periodic lattice, exactly: ln Z, energy and helicity modulus a site.
+
+    A bond's weight is a Fourier series, :math:`e^{\beta\cos\theta} = \sum_n I_n(\beta)\, e^{in\theta}`. So
+    the integrals over the angles leave whole currents n that are conserved at each site. Row by row they make
+    a closed chain. The current W through a row is conserved too, and the helicity modulus is its variance,
+    :math:`\Upsilon = \langle W^2\rangle / \beta` on a square.
+
+    Args:
+        beta: inverse temperature.
+        length: 3 or 4.
+        largest: currents above are left out; at beta = 1 that costs 2e-5 of ln Z, and 1e-6 with 4.
+
+    Returns:
+        ln Z by :math:`\prod_i d\theta_i`, E/N and :math:`\Upsilon`.
+
+    Raises:
+        ValueError: a size or temperature out of range.
+    """
+    positive("beta", beta, most=2.0)
+    check_counts(least=1, largest=largest)
+    if length not in (3, 4):
+        raise ValueError(f"length: got {length}, expected 3 or 4; larger ones need a Markov chain")
+    sites, step = length**2, 1e-4 * beta
+    low, mid, high = (_currents(b, length, largest) for b in (beta - step, beta, beta + step))
+    log_z = [math.log(sum(part.values())) for part in (low, mid, high)]
+    energy = -(log_z[2] - log_z[0]) / (2 * step) / sites
+    square = sum(w * w * z for w, z in mid.items()) / sum(mid.values())
+    return log_z[1] + sites * math.log(2 * math.pi), energy, square / beta
+
+
+def _currents(beta: float, length: int, largest: int) -> dict[int, float]:
+    r"""The parts of Z, by :math:`d\theta/2\pi`, by the current through a row."""
+    orders = np.arange(-largest, largest + 1)
+    rows = np.array(list(itertools.product(orders, repeat=length)))
+    weight = iv(np.arange(-3 * length * largest, 3 * length * largest + 1), beta)  # of a bond, by its current
+    middle, parts = len(weight) // 2, {}
+    for total in range(-2 * largest, 2 * largest + 1):
+        states = rows[rows.sum(1) == total]
+        here = np.sqrt(weight[states + middle].prod(1))
+        # what leaves a site downwards came from above or along the row
+        gain = np.cumsum(states[:, None] - states, axis=2) + middle
+        matrix = sum(weight[gain + n].prod(2) for n in orders)
+        parts[total] = float(np.trace(np.linalg.matrix_power(here[:, None] * matrix * here, length)))
+    return parts
 
 
 def double_well(x: Array) -> Array:

@@ -49,6 +49,21 @@ def _bonds(shape: tuple[int, ...]) -> Tensor:
     return bonds + bonds.mT
 
 
+def symmetries(length: int) -> Tensor:
+    """All shifts, turns and mirrorings of a periodic square lattice, ``(8 * length**2, length**2)``.
+
+    ``x[:, symmetries(length)[k]]`` are configurations as probable as x: more data for nothing.
+
+    >>> symmetries(4).shape
+    torch.Size([128, 16])
+    """
+    check_counts(least=2, length=length)
+    number = torch.arange(length**2).reshape(length, length)
+    turned = [image.rot90(k) for image in (number, number.mT) for k in range(4)]
+    shifts = [(a, b) for a in range(length) for b in range(length)]
+    return torch.stack([image.roll(shift, (0, 1)).flatten() for image in turned for shift in shifts])
+
+
 @dataclass(frozen=True)
 class _Square:
     """A periodic square lattice at an inverse temperature."""

@@ -47,6 +47,9 @@ class Conditional(Protocol):
     def symmetric(self, raw: Tensor, minus: Tensor, /) -> Tensor:
         """Raw numbers of an odd distribution, p(-x | -c) = p(x | c), from those for c and for -c."""
 
+    def response(self) -> Tensor:
+        """How raw numbers answer to the features of a neighbour of coupling 1, ``(outputs, features)``."""
+
     def supports(self, x: Tensor, /) -> str:
         """What is wrong with values that have no probability, in words; empty if nothing is."""
 
@@ -83,6 +86,10 @@ class Bernoulli:
         """The odd part."""
         return (raw - minus) / 2
 
+    def response(self) -> Tensor:
+        """The logit is twice the field."""
+        return torch.full((1, 1), 2.0, dtype=torch.float64, device="cpu")
+
     def supports(self, x: Tensor) -> str:
         """Spins are ±1."""
         return "" if bool((x.abs() == 1).all()) else "expected spins of +1 and -1"
@@ -104,6 +111,13 @@ class _Mixture:
     def _parts(raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weight, first, second = raw.unflatten(-2, (3, -1)).unbind(-3)
         return weight.log_softmax(-2), first, second
+
+    def response(self) -> Tensor:
+        """Not known."""
+        raise ValueError(
+            f"couplings: got some with {type(self).__name__}, expected None; only spins and the "
+            "von Mises distribution of angles have a field"
+        )
 
     def _choose(self, raw: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The two numbers of a component drawn by its weight."""
@@ -182,6 +196,13 @@ class VonMisesMixture(_Angle):
             2 * math.pi / self.components
         )
         return torch.cat([0 * turn, turn.cos(), turn.sin()])
+
+    def response(self) -> Tensor:
+        """The field of an angle is its direction, for each component."""
+        return torch.kron(
+            torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64, device="cpu"),
+            torch.ones(self.components, 1, dtype=torch.float64, device="cpu"),
+        )
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         """ln p, by d theta."""

@@ -70,7 +70,9 @@ class MADE(nn.Module):
         components: of a mixture; not used for spins.
         context: which sites each site sees, ``(sites, sites)``; all before it if absent.
         couplings: K of spins with weight :math:`\exp \frac12 \sum K_{ij} s_i s_j`, ``(sites, sites)``, from
-            which :math:`S_{ij} = 2 K_{ij}` starts; zero if absent.
+            which :math:`S_{ij} = 2 K_{ij}` starts; of angles with
+            :math:`\exp \frac12 \sum K_{ij} \cos(\theta_i - \theta_j)`, whose von Mises components start from
+            the field of the neighbours seen; zero if absent.
         odd: whether x and -x shall be equally probable, exactly. A network of spins has no biases then; that
             of a mixture is asked twice.
         generator: source of the random numbers; PyTorch's global one if absent.
@@ -127,15 +129,15 @@ class MADE(nn.Module):
             if odd:
                 self.conditional.symmetric(*[self.bias[:, :outputs]] * 2)  # angles refuse
         if couplings is not None:
-            self._couple(couplings, spins)
+            self._couple(couplings)
 
     @torch.no_grad()
-    def _couple(self, couplings: Tensor, spins: bool) -> None:
-        if not spins:
-            raise ValueError("couplings: got some, expected None unless conditional is 'bernoulli'")
+    def _couple(self, couplings: Tensor) -> None:
+        response = self.conditional.response().to(self.inward)
         check_values("couplings", couplings, (self.sites, self.sites))
         padded = torch.cat([couplings, couplings.new_zeros(self.sites, 1)], 1).to(self.inward)
-        self.inward[:, 0] = 2 * padded.gather(1, self.index)
+        seen = padded.gather(1, self.index)  # a site reads all features of one site, then of the next
+        self.inward[:, : len(response)] = torch.einsum("ij,of->iojf", seen, response).flatten(2)
 
     @property
     def parameter_count(self) -> int:

@@ -23,7 +23,7 @@ def cluster_sweep(spins: Tensor, edges: Tensor, couplings: Tensor, generator: to
     Args:
         spins: ``(chains, units)`` of ±1.
         edges: pairs of units, ``(edges, 2)``.
-        couplings: K, ``(edges,)``, none negative.
+        couplings: K, ``(edges,)``, or ``(chains, edges)`` where each chain has its own; none negative.
         generator: source of the random numbers.
 
     Raises:
@@ -32,7 +32,8 @@ def cluster_sweep(spins: Tensor, edges: Tensor, couplings: Tensor, generator: to
     if spins.ndim != 2:
         raise ValueError(f"spins: got shape {tuple(spins.shape)}, expected (chains, units)")
     check_indices("edges", edges, width=(2,), count=spins.shape[1])
-    check_values("couplings", couplings, (len(edges),))
+    each = (len(spins),) if couplings.ndim == 2 else ()
+    check_values("couplings", couplings, (*each, len(edges)))
     if bool((couplings < 0).any()):
         raise ValueError(f"couplings: got {float(couplings.min()):g}, expected none below zero")
     chains, units = spins.shape

@@ -5,11 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import iv
 from scipy.stats import chi2
 
 from nnbook.exact.enumerate import configurations
 from nnbook.exact.ising2d import BETA_C, torus
-from nnbook.exact.transfer import ImaginaryTime, IsingRows, Ring, double_well, instanton
+from nnbook.exact.transfer import ImaginaryTime, IsingRows, Ring, double_well, instanton, xy_torus
 
 
 def is_drawn_from(numbers, probabilities):
@@ -198,3 +199,37 @@ def test_double_well_paths_have_the_exact_means_wherever_the_points_are(rng):
 def test_wrong_input_says_so(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("beta", "log_z", "energy"), [(0.5, 2.197240, -0.607409), (1.0, 10.647481, -1.411729)]
+)
+def test_angles_on_a_torus_by_currents(beta, log_z, energy):
+    """Another program, with more currents; the helicity from a twist of the boundary."""
+    found = xy_torus(beta, 4)
+    assert found[0] - 16 * math.log(2 * math.pi) == pytest.approx(log_z, abs=2e-5)
+    assert found[1] == pytest.approx(energy, abs=2e-5)
+
+
+def test_angles_at_high_temperature():
+    """Bonds alone to third order in beta; the helicity from loops around the torus."""
+    beta = 0.02
+    log_z, energy, helicity = xy_torus(beta, 4)
+    assert log_z - 16 * math.log(2 * math.pi) == pytest.approx(
+        32 * math.log(iv(0, beta)), rel=0, abs=60 * (beta / 2) ** 4
+    )
+    assert energy == pytest.approx(-beta, rel=1e-3)
+    assert helicity == pytest.approx(8 * (beta / 2) ** 4 / beta, rel=1e-2)  # four columns, up or down
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beta": 1.0, "length": 5}, "length: got 5, expected 3 or 4"),
+        ({"beta": 0.0, "length": 3}, "beta: got 0"),
+        ({"beta": 1.0, "length": 3, "largest": 0}, "largest: got 0"),
+    ],
+)
+def test_angles_refuse(options, message):
+    with pytest.raises(ValueError, match=message):
+        xy_torus(**options)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nnbook.exact.enumerate import configurations
 from nnbook.exact.ising2d import torus
 from nnbook.exact.transfer import ImaginaryTime, double_well
-from nnbook.fields.actions import XY, ComplexPhi4, Ising, Phi4, QuantumPath, wrap
+from nnbook.fields.actions import XY, ComplexPhi4, Ising, Phi4, QuantumPath, symmetries, wrap
 
 ACTIONS = [
     Ising(4, 0.3),
@@ -193,3 +193,12 @@ def test_helicity_is_the_curvature_of_a_twist(generator):
 def test_wrong_input_says_so(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_symmetries_are_permutations_that_keep_the_energy():
+    images = symmetries(3)
+    assert len(images.unique(dim=0)) == len(images) == 72
+    torch.testing.assert_close(images.sort(1).values, torch.arange(9).expand(72, 9))
+    energies = Ising(3, 0.4).energy(torch.from_numpy(configurations(9))[77][images])
+    torch.testing.assert_close(energies, energies[:1].expand(72))
+    assert len(symmetries(4).unique(dim=0)) == 128
