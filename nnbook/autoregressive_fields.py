@@ -146,7 +146,9 @@ def domains(
     Raises:
         ValueError: a count or temperature out of range.
     """
+    check_numbers("couplings", couplings)
     check_values("couplings", couplings, ("sites", len(couplings)))
+    couplings = couplings.double()
     positive("beta", beta)
     check_counts(images=images, sweeps=sweeps)
     spins = torch.randint(0, 2, (len(couplings), images), generator=generator).double() * 2 - 1
