@@ -28,16 +28,30 @@ from nnbook import (
     networks_as_tensors,
     physics_informed,
     polytopes,
+    quantum_dots,
     show,
     text,
 )
+from nnbook.continuum import local_energy, systems
+from nnbook.continuum import states as electrons
 from nnbook.dynamics import bulk, equations, integrators
-from nnbook.exact import chains, enumerate, holography, ising2d, lines, solutions, transfer
+from nnbook.exact import (
+    chains,
+    enumerate,
+    holography,
+    ising2d,
+    lines,
+    pairs,
+    shells,
+    solutions,
+    transfer,
+)
 from nnbook.fields import actions, conditionals, flows, learning, made
 from nnbook.fields import walkers as field_walkers
 from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
 from nnbook.particles import grid, hamiltonian, sectors, solve, waves
 from nnbook.sample import clusters, estimates, hmc, importance, metropolis
+from nnbook.sample import walkers as in_space
 from nnbook.spins import (
     entanglement,
     hamiltonians,
@@ -184,6 +198,18 @@ def trained(**options):
 
 def drawn(**options):
     return metropolis.metropolis(model().walkers(machine(), spins()), generator=dice(), **options)
+
+
+def trap():
+    return systems.Trap(6)
+
+
+def dot():
+    return quantum_dots.network(trap(), 2, 2, generator=dice())
+
+
+def place():
+    return trap().start(3, generator=dice())
 
 
 def method(name, make, **arguments):
@@ -790,6 +816,60 @@ TABLE = {
             "strengths": [1.0],
         },
     ),
+    # electrons
+    "trapped_pair": (pairs.trapped_pair, {"omega": 1.0, "dim": 2, "degree": 30}),
+    "TrappedPair.relative": method("relative", lambda: pairs.trapped_pair(1.0), r=numbers(5)),
+    "exact.repulsion": (shells.repulsion, {"shells": 2}),
+    "configuration_interaction": (
+        shells.configuration_interaction,
+        {"electrons": 2, "coupling": 1.0, "shells": 2},
+    ),
+    "Trap": (systems.Trap, {"electrons": 6, "omega": 1.0, "dim": 2, "stride": 1.0}),
+    "Trap.start": method("start", trap, chains=3, generator=dice()),
+    "Trap.split": method("split", trap, state=dot(), x=place()),
+    "Trap.walkers": method("walkers", trap, state=dot(), configurations=place()),
+    "GaussianWalkers": (
+        lambda **a: in_space.GaussianWalkers(dot(), **a).configurations,
+        {"configurations": place(), "step": 0.3},
+    ),
+    "LangevinWalkers": (
+        lambda **a: in_space.LangevinWalkers(lambda x: dot().jet(x)[:2], **a).configurations,
+        {"configurations": place(), "step": 0.3},
+    ),
+    **{f"Product.{name}": method(name, dot, x=place()) for name in ("forward", "sign", "jet", "derivatives")},
+    "Gaussian": (electrons.Gaussian, {"alpha": 1.0}),
+    "Pade": (electrons.Pade, {"cusp": 1.0, "start": 0.5}),
+    "Radial": (electrons.Radial, {"hidden": 2, "shape": "pair", "scale": 0.1}),
+    "Backflow": (lambda hidden: electrons.Backflow(trap(), hidden, generator=dice()), {"hidden": 2}),
+    "electrons.BoltzmannMachine": (
+        lambda **a: electrons.BoltzmannMachine(trap(), generator=dice(), **a),
+        {"hidden": 2, "scale": 0.1},
+    ),
+    "finite_differences": (partial(local_energy.finite_differences, dot(), place()), {"h": 1e-3}),
+    "quantum_dots.boltzmann": (
+        lambda hidden: quantum_dots.boltzmann(trap(), hidden, generator=dice()),
+        {"hidden": 2},
+    ),
+    "quantum_dots.network": (
+        lambda **a: quantum_dots.network(trap(), generator=dice(), **a),
+        {"hidden": 2, "backflow": 2},
+    ),
+    "quantum_dots.train": (
+        lambda **a: quantum_dots.train(dot(), trap(), generator=dice(), **a),
+        {
+            "steps": 2,
+            "chains": 5,
+            "rate": 0.1,
+            "trust": 0.1,
+            "shift": 1e-3,
+            "momentum": 0.9,
+            "configurations": place(),
+        },
+    ),
+    "radial_density": (
+        quantum_dots.radial_density,
+        {"samples": place(), "bins": 5, "reach": 3.0},
+    ),
     # training
     "invert": (
         lambda **a: inverse.invert(lambda t: (t - 1, torch.eye(2, **F)), **a),
@@ -821,7 +901,14 @@ TABLE = {
     "descend": (partial(quasi_newton.descend, bowl), {"starts": some(2, 3), "steps": 2, "tolerance": 1e-3}),
     "natural_step": (
         reconfiguration.natural_step,
-        {"derivatives": some(9, 4), "energies": some(9), "shift": 1e-3, "relative": 1e-3, "form": "auto"},
+        {
+            "derivatives": some(9, 4),
+            "energies": some(9),
+            "shift": 1e-3,
+            "relative": 1e-3,
+            "form": "auto",
+            "momentum": some(4),
+        },
     ),
     "optimise": (
         lambda **a: sampled.optimise(machine(), model(), generator=dice(), **a),
@@ -833,6 +920,9 @@ TABLE = {
             "shift": 1e-3,
             "relative": 1e-3,
             "sweeps": 1,
+            "momentum": 0.5,
+            "clip": 5.0,
+            "average": 1,
             "configurations": lattices.all_spins(4),
             "every": 1,
         },

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -96,6 +96,9 @@ def optimise(
     relative: float = 1e-3,
     sweeps: int = 1,
     form: Form = "auto",
+    momentum: float = 0.0,
+    clip: float | None = None,
+    average: int = 1,
     configurations: Tensor | None = None,
     hold: Tensor | None = None,
     checkpoint: str | Path | None = None,
@@ -122,6 +125,12 @@ def optimise(
         trust: largest angle of a step, in radians.
         shift, relative, form: see :func:`~nnbook.train.reconfiguration.natural_step`.
         sweeps: sweeps of ``hamiltonian.size`` proposals between two steps.
+        momentum: fraction of the last step that the next one starts from; see
+            :func:`~nnbook.train.reconfiguration.natural_step`.
+        clip: local energies further from their median than this many median deviations are drawn in before
+            they exert a force, for electrons that meet by chance. The values of the history are not clipped.
+        average: the parameters that are left are the mean of those of so many last steps; the chains, and the
+            values of the history, still belong to the last one.
         configurations: where the chains start, ``(chains, ...)``, instead of random ones; ``chains`` is not
             used then.
         hold: configurations ``(n, ...)`` that the chains do not visit. Each counts in S as one sample does
@@ -138,13 +147,20 @@ def optimise(
         ValueError: a count below 1, a rate or a trust that is negative or not finite, configurations that the
             Hamiltonian does not take, a checkpoint of another problem.
     """
-    check_counts(steps=steps, sweeps=sweeps)
+    check_counts(steps=steps, sweeps=sweeps, average=average)
     positive("trust", trust)
+    finite("momentum", momentum, least=0, most=1)
+    if clip is not None:
+        positive("clip", clip)
     rate = rate if callable(rate) else finite("rate", rate, least=0)
     start = hamiltonian.start(chains, generator=generator) if configurations is None else configurations
     options = {"shift": shift, "relative": relative, "form": form}
-    training = _Sampling(state, hamiltonian, start, hold, generator, steps, rate, trust, sweeps, options)
+    smooth = _Smoothing(momentum, clip, average)
+    training = _Sampling(
+        state, hamiltonian, start, hold, generator, steps, rate, trust, sweeps, options, smooth
+    )
     fit = run(training, label=label, steps=steps, checkpoint=checkpoint, every=every)
+    training.settle()
     acceptance = fit.history.get("acceptance", np.ones(1))[-100:]
     proposals = len(acceptance) * sweeps * hamiltonian.size
     doubts = _doubts(hamiltonian, fit.value, float(acceptance.mean()), proposals)
@@ -170,6 +186,22 @@ def _doubts(hamiltonian: Hamiltonian[W], energy: float, acceptance: float, propo
     return tuple(doubts)
 
 
+class _Smoothing(NamedTuple):
+    """What takes noise out of a training."""
+
+    momentum: float
+    clip: float | None
+    average: int
+
+    def drawn_in(self, energies: Tensor) -> Tensor:
+        """The energies without outliers."""
+        if self.clip is None:
+            return energies
+        middle = energies.real.median()
+        reach = self.clip * (energies.real - middle).abs().median()
+        return energies.clamp(middle - reach, middle + reach)
+
+
 class _Sampling(Generic[W]):
     """The trainer: a step follows the samples at hand, and draws those of the new parameters."""
 
@@ -185,10 +217,12 @@ class _Sampling(Generic[W]):
         trust: float,
         sweeps: int,
         options: dict[str, Any],
+        smooth: _Smoothing,
     ) -> None:
         self.model, self.hamiltonian, self.generator = state, hamiltonian, generator
         self.steps, self.rate, self.trust, self.sweeps, self.options = steps, rate, trust, sweeps, options
         params = flatten(state)
+        self.smooth, self.last, self.mean = smooth, torch.zeros_like(params), torch.zeros_like(params)
         self.configurations = start.to(params.device, copy=True)
         self.hold = self.configurations[:0] if hold is None else hold.to(self.configurations)
         if self.hold.shape[1:] != start.shape[1:]:
@@ -202,7 +236,7 @@ class _Sampling(Generic[W]):
             "Hamiltonian": hamiltonian.label,
             "state": f"{type(state).__name__} with {len(params)} parameters of {params.dtype}",
             "chains": f"{tuple(start.shape)}" + f" and {len(self.hold)} held" * (len(self.hold) > 0),
-            "options": f"{options | {'trust': trust, 'sweeps': sweeps}}",
+            "options": f"{options | {'trust': trust, 'sweeps': sweeps} | smooth._asdict()}",
             "rate": "a function" if callable(rate) else str(float(rate)),
         }
 
@@ -213,17 +247,26 @@ class _Sampling(Generic[W]):
 
     def step(self) -> dict[str, float]:
         derivatives = _all_ranks(self.model.derivatives(self.configurations))
-        energies = self.energies
+        energies = self.smooth.drawn_in(self.energies)
         if len(self.hold):  # the mean energy exerts no force
             derivatives = torch.cat([derivatives, self.model.derivatives(self.hold)])
             energies = torch.cat([energies, energies.mean().expand(len(self.hold))])
         real = not self.leaves[0].is_complex()
-        delta, angle = natural_step(derivatives, energies, real=real, **self.options)
+        momentum = self.smooth.momentum * self.last if self.smooth.momentum else None
+        delta, angle = natural_step(derivatives, energies, real=real, momentum=momentum, **self.options)
         eta = finite("rate", self.rate(self.done), least=0) if callable(self.rate) else self.rate
         assign(self.model, flatten(self.model) - min(eta, self.trust / max(angle, 1e-30)) * delta)
         self.done += 1
+        self.last = delta
+        if self.done > self.steps - self.smooth.average:
+            self.mean += flatten(self.model)
         walkers, acceptance = self._advance(self.sweeps)
         return {**self._look(walkers), "acceptance": acceptance}
+
+    def settle(self) -> None:
+        """Leave the mean parameters of the last steps, if all steps were made."""
+        if self.smooth.average > 1 and self.done == self.steps:
+            assign(self.model, self.mean / min(self.smooth.average, self.steps))
 
     def _advance(self, sweeps: int) -> tuple[W, float]:
         walkers, self.warm = self.hamiltonian.walkers(self.model, self.configurations), True
@@ -243,10 +286,12 @@ class _Sampling(Generic[W]):
 
     def state(self) -> dict[str, Any]:
         dice, here = self.generator.get_state(), self.configurations
-        return {"params": flatten(self.model), "configurations": here, "generator": dice, "done": self.done}
+        params = {"params": flatten(self.model), "last": self.last, "mean": self.mean}
+        return {**params, "configurations": here, "generator": dice, "done": self.done}
 
     def load(self, state: dict[str, Any]) -> None:
         assign(self.model, state["params"].to(flatten(self.model)))
+        self.last, self.mean = state["last"].to(self.last), state["mean"].to(self.mean)
         self.configurations.copy_(state["configurations"])
         self.generator.set_state(state["generator"])
         self.done, self.warm = state["done"], True

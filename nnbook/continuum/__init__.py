@@ -1,0 +1,1 @@
+"""Particles in continuous space: their Hamiltonians, wave functions and local energies."""

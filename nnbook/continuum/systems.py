@@ -1,0 +1,138 @@
+r"""Electrons in a harmonic trap.
+
+In atomic units :math:`H = \sum_i (-\tfrac12\Delta_i + \tfrac12\omega^2 r_i^2) + \sum_{i<j} 1/r_{ij}`.
+Positions are in units of the trap, :math:`x = \sqrt\omega\, r`, where
+
+.. math:: \frac{H}{\omega} = \sum_i \bigl( -\tfrac12 \Delta_i + \tfrac12 x_i^2 \bigr)
+          + \frac{1}{\sqrt\omega} \sum_{i<j} \frac{1}{x_{ij}} ,
+
+so that one state starts well for every :math:`\omega`. Energies are in hartree.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nnbook.arrays import check_counts, check_values, positive
+from nnbook.continuum.local_energy import kinetic
+from nnbook.continuum.states import Product
+from nnbook.sample.walkers import GaussianWalkers
+
+
+class Split(NamedTuple):
+    """The parts of the local energy, each ``(batch,)``, in hartree."""
+
+    kinetic: Tensor
+    trap: Tensor
+    repulsion: Tensor
+
+
+@dataclass(frozen=True)
+class Trap:
+    """Electrons in full shells of a harmonic trap; a :class:`nnbook.train.sampled.Hamiltonian`.
+
+    Attributes:
+        electrons: N, half of them with spin up; full shells are 2, 6, 12, 20, 30 in two dimensions and
+            2, 8, 20, 40 in three.
+        omega: frequency.
+        dim: 2 or 3.
+        stride: width of a move, in units of the trap, times the root of the number of coordinates.
+
+    Raises:
+        ValueError: another number of electrons, or none that can be split into equal halves; a frequency or a
+            stride that is not above zero; another dimension.
+
+    >>> Trap(6, omega=0.5).label
+    '6 electrons, omega=0.5, dim=2'
+    """
+
+    electrons: int
+    omega: float = 1.0
+    dim: int = 2
+    stride: float = 1.1
+
+    def __post_init__(self) -> None:
+        check_counts(electrons=self.electrons, dim=self.dim)
+        positive("omega", self.omega)
+        positive("stride", self.stride)
+        if self.dim not in (2, 3):
+            raise ValueError(f"dim: got {self.dim}, expected 2 or 3")
+        if self.electrons % 2:
+            raise ValueError(
+                f"electrons: got {self.electrons}, expected an even number, as many with spin up as down"
+            )
+        full = [2 * math.comb(k + self.dim, self.dim) for k in range(9)]
+        if self.electrons not in full:
+            raise ValueError(
+                f"electrons: got {self.electrons}, expected full shells in {self.dim} dimensions: "
+                + ", ".join(map(str, full[:5]))
+            )
+
+    @property
+    def coupling(self) -> float:
+        """Strength of the repulsion in units of the trap, one over the root of omega."""
+        return 1 / math.sqrt(self.omega)
+
+    @property
+    def cusps(self) -> tuple[float, ...]:
+        """Slopes of ln psi where two electrons meet, for opposite and for equal spins :cite:p:`kato1957`."""
+        slopes = (self.coupling / (self.dim - 1), self.coupling / (self.dim + 1))
+        return slopes[: 1 if self.electrons == 2 else 2]
+
+    @property
+    def label(self) -> str:
+        """Which system this is."""
+        return f"{self.electrons} electrons, omega={self.omega!r}, dim={self.dim}"
+
+    @property
+    def size(self) -> int:
+        """Coordinates, which is also the number of moves of a sweep."""
+        return self.electrons * self.dim
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """No energy lies below that of electrons which do not repel each other."""
+        shells = itertools.accumulate(math.comb(k + self.dim - 1, self.dim - 1) for k in range(9))
+        filled, lowest, done = self.electrons // 2, 0.0, 0
+        for k, count in enumerate(shells):
+            if done >= filled:
+                break
+            lowest, done = lowest + 2 * (min(count, filled) - done) * (k + self.dim / 2), count
+        return lowest * self.omega, math.inf
+
+    def start(
+        self, chains: int, *, generator: torch.Generator, device: torch.device | str | None = None
+    ) -> Tensor:
+        """Random positions ``(chains, N, dim)``."""
+        check_counts(chains=chains)
+        shape = (chains, self.electrons, self.dim)
+        spread = 0.7 + 0.15 * self.electrons**0.5
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
+        positions: Tensor = spread * drawn.to(device)
+        return positions
+
+    def walkers(self, state: Product, configurations: Tensor) -> GaussianWalkers:
+        """Chains that sample the square of a state."""
+        check_values("configurations", configurations, ("chains", self.electrons, self.dim))
+        return GaussianWalkers(state, configurations, self.stride / self.size**0.5)
+
+    def split(self, state: Product, x: Tensor) -> Split:
+        """Kinetic energy, energy in the trap and repulsion at positions ``(batch, N, dim)``."""
+        check_values("x", x, ("batch", self.electrons, self.dim))
+        motion = self.omega * kinetic(state.jet(x))
+        first, second = torch.triu_indices(self.electrons, self.electrons, 1, device=x.device)
+        apart = (x[:, first] - x[:, second]).square().sum(-1).rsqrt().sum(1)
+        trap = 0.5 * self.omega * x.square().sum((1, 2))
+        return Split(motion, trap, self.omega * self.coupling * apart)
+
+    def local_energies(self, walkers: GaussianWalkers) -> Tensor:
+        """The local energy of each chain, ``(chains,)``, in hartree."""
+        state = walkers.log_psi
+        assert isinstance(state, Product)
+        return sum(self.split(state, walkers.configurations), torch.zeros(()).to(walkers.configurations))

@@ -1,0 +1,182 @@
+r"""What the chapter *Electrons in a trap* reads.
+
+Three wave functions: a restricted Boltzmann machine, a determinant with a Jastrow factor of Padé form, and a
+network that adds functions of distances to the Jastrow factor and to the coordinates of the determinant. All
+are trained by :func:`train`.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nnbook.arrays import check_counts, check_values, finite, positive
+from nnbook.continuum.local_energy import double_backward, finite_differences, kinetic
+from nnbook.continuum.states import (
+    Backflow,
+    BoltzmannMachine,
+    Factor,
+    Gaussian,
+    Jastrow,
+    LogJet,
+    Pade,
+    Product,
+    Radial,
+    Slater,
+)
+from nnbook.continuum.systems import Split, Trap
+from nnbook.exact.pairs import TrappedPair, trapped_pair
+from nnbook.exact.shells import Interaction, configuration_interaction
+from nnbook.sample.estimates import Estimate, estimate
+from nnbook.sample.metropolis import metropolis
+from nnbook.sample.walkers import GaussianWalkers, LangevinWalkers
+from nnbook.train.reconfiguration import natural_step
+from nnbook.train.sampled import Measurement, Training, measure, optimise
+
+__all__ = ["Interaction", "TrappedPair", "configuration_interaction", "trapped_pair"]
+__all__ += ["Backflow", "BoltzmannMachine", "Factor", "Gaussian", "Jastrow", "LogJet", "Pade", "Product"]
+__all__ += ["Radial", "Slater", "Split", "Trap", "double_backward", "finite_differences", "kinetic"]
+__all__ += ["Estimate", "GaussianWalkers", "LangevinWalkers", "estimate", "metropolis"]
+__all__ += ["Measurement", "Training", "measure", "natural_step", "optimise"]
+__all__ += ["boltzmann", "network", "parts", "radial_density", "slater_jastrow", "train"]
+
+Array = NDArray[np.float64]
+
+
+def boltzmann(
+    trap: Trap, hidden: int | None = None, *, pade: bool = False, generator: torch.Generator
+) -> Product:
+    """A restricted Boltzmann machine times determinants, as in :cite:t:`nordhagen2023`.
+
+    Args:
+        trap: the system.
+        hidden: hidden units; as many as electrons if absent.
+        pade: whether there is a Jastrow factor of Padé form too.
+        generator: source of the random start.
+    """
+    machine = BoltzmannMachine(trap, trap.electrons if hidden is None else hidden, generator=generator)
+    jastrow = [Jastrow(trap, [Pade(cusp) for cusp in trap.cusps])] if pade else []
+    return Product(machine, *jastrow, Slater(trap))
+
+
+def slater_jastrow(trap: Trap) -> Product:
+    """A Gaussian, a Jastrow factor of Padé form and determinants: the state of textbooks."""
+    return Product(Gaussian(), Jastrow(trap, [Pade(cusp) for cusp in trap.cusps]), Slater(trap))
+
+
+def network(trap: Trap, hidden: int = 16, backflow: int = 14, *, generator: torch.Generator) -> Product:
+    """The state of :func:`slater_jastrow` with networks.
+
+    Args:
+        trap: the system.
+        hidden: units of each network of the Jastrow factor; 0 for none.
+        backflow: units of each network of the backflow; 0 for none, and none is needed for two electrons.
+        generator: source of the random start.
+    """
+    check_counts(least=0, hidden=hidden, backflow=backflow)
+    factors: list[Factor] = [Gaussian(), Jastrow(trap, [Pade(cusp) for cusp in trap.cusps])]
+    if hidden:
+        each = [Radial(hidden, "jastrow", generator=generator) for _ in trap.cusps]
+        factors.append(Jastrow(trap, each))
+    flow = Backflow(trap, backflow, generator=generator) if backflow and trap.electrons > 2 else None
+    return Product(*factors, Slater(trap, flow))
+
+
+def train(
+    state: Product,
+    trap: Trap,
+    *,
+    generator: torch.Generator,
+    steps: int = 200,
+    chains: int = 1000,
+    rate: float = 0.1,
+    trust: float = 0.1,
+    shift: float = 1e-3,
+    momentum: float = 0.9,
+    configurations: Tensor | None = None,
+    checkpoint: str | Path | None = None,
+) -> Training:
+    """Train a state, in place, by reconfiguration with momentum :cite:p:`goldshlager2024`.
+
+    The rate, in units of one over omega, falls to 2 % of its first value; local energies are clipped at five
+    median deviations; the parameters of the last tenth of the steps are averaged.
+
+    Args:
+        state, trap: what is trained.
+        generator, steps, chains, trust, configurations, checkpoint: see
+            :func:`nnbook.train.sampled.optimise`.
+        rate: the first rate.
+        shift: of the matrix S, both absolute and relative.
+        momentum: 0 for plain reconfiguration.
+    """
+    positive("rate", rate)
+    check_counts(steps=steps, chains=chains)
+    return optimise(
+        state,
+        trap,
+        generator=generator,
+        chains=chains,
+        steps=steps,
+        rate=lambda step: rate / trap.omega * 0.02 ** (step / steps),
+        trust=trust,
+        shift=shift,
+        relative=shift,
+        momentum=momentum,
+        clip=5.0,
+        average=max(1, steps // 10),
+        configurations=configurations,
+        checkpoint=checkpoint,
+        label=trap.label,
+    )
+
+
+@torch.no_grad()
+def parts(state: Product, trap: Trap, samples: Tensor) -> dict[str, Estimate]:
+    r"""The parts of the energy, and what the virial theorem says must vanish.
+
+    If all lengths are stretched, the energy of the best state does not change to first order:
+    :math:`2T = 2V - U` for the energies of motion, trap and repulsion.
+
+    Args:
+        state, trap: the system.
+        samples: ``(samples, chains, N, d)``, of a :class:`~nnbook.train.sampled.Measurement`.
+
+    Returns:
+        ``"kinetic"``, ``"trap"``, ``"repulsion"`` and ``"virial"``, the last as :math:`2T - 2V + U`.
+    """
+    check_values("samples", samples, ("samples", "chains", trap.electrons, trap.dim))
+    check_counts(samples=len(samples))
+    looks = [trap.split(state, x) for x in samples]
+    t, v, u = (torch.stack([look[k] for look in looks]) for k in range(3))
+    values = {"kinetic": t, "trap": v, "repulsion": u, "virial": 2 * t - 2 * v + u}
+    return {name: Estimate.of(value) for name, value in values.items()}
+
+
+def radial_density(samples: Tensor, bins: int = 60, *, reach: float) -> tuple[Array, Array]:
+    r"""The density of electrons at a distance from the centre, all angles together.
+
+    Args:
+        samples: positions ``(..., N, d)``.
+        bins: of equal width.
+        reach: the largest distance.
+
+    Returns:
+        The middles of the bins and :math:`n(r)`, both ``(bins,)``; the integral of n over space is N.
+
+    Raises:
+        ValueError: no bins, no reach, positions that are not finite.
+    """
+    check_counts(bins=bins)
+    finite("reach", reach, least=1e-6, most=1e6)
+    check_values("samples", samples, ("...", "electrons", "dim"))
+    electrons, dim = samples.shape[-2:]
+    r = samples.square().sum(-1).sqrt().flatten().numpy(force=True)
+    counts, edges = np.histogram(r, bins, (0, reach))
+    ball = math.pi ** (dim / 2) / math.gamma(dim / 2 + 1)
+    volume = ball * np.diff(edges**dim)
+    return (edges[1:] + edges[:-1]) / 2, counts / volume * electrons / max(1, len(r))
