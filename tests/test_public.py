@@ -818,7 +818,7 @@ TABLE = {
     ),
     # electrons
     "trapped_pair": (pairs.trapped_pair, {"omega": 1.0, "dim": 2, "degree": 30}),
-    "TrappedPair.relative": method("relative", lambda: pairs.trapped_pair(1.0), r=numbers(5)),
+    "TrappedPair.relative": method("relative", lambda: pairs.trapped_pair(1.0), r=np.abs(numbers(5))),
     "exact.repulsion": (shells.repulsion, {"shells": 2}),
     "configuration_interaction": (
         shells.configuration_interaction,
