@@ -23,6 +23,7 @@ from nnbook import (
     autoregressive_fields,
     derivatives,
     discrete_geometry,
+    flow_samplers,
     network_spacetime,
     networks,
     networks_as_tensors,
@@ -360,6 +361,40 @@ TABLE = {
     "hmc": (
         partial(hmc.hmc, hmc.with_gradient(calm_rows), generator=dice()),
         {"start": some(3, 2), "samples": 2, "step": 0.1, "leaps": 2, "warm_up": 1, "jitter": 0.1},
+    ),
+    "recipe": (
+        partial(flow_samplers.recipe, white()),
+        {"frequencies": (1.0,), "masses2": (0.5,), "radius": 2.0, "times": 2, "steps": 2},
+    ),
+    "flow_samplers.train": (
+        lambda **a: flow_samplers.train(moving(), hmc.with_gradient(calm_rows), generator=dice(), **a),
+        {
+            "steps": 1,
+            "batch": 8,
+            "rules": (2,),
+            "rate": 1.0,
+            "last": 0.1,
+            "trust": 0.1,
+            "damping": 0.1,
+            "ridge": 1e-3,
+            "clip": 3.0,
+        },
+    ),
+    "train_adam": (
+        lambda **a: flow_samplers.train_adam(moving(), hmc.with_gradient(calm_rows), generator=dice(), **a),
+        {"steps": 1, "batch": 8, "rules": (2,), "rate": 1e-3},
+    ),
+    "flow_samplers.weigh": (
+        lambda **a: flow_samplers.weigh(moving(), calm_rows, generator=dice(), **a),
+        {"n": 200, "steps": 2, "batch": 100},
+    ),
+    "forward_ess": (
+        lambda **a: flow_samplers.forward_ess(moving(), calm_rows, **a),
+        {"x": some(9, 16), "steps": 2},
+    ),
+    "wolff": (
+        partial(flow_samplers.wolff, generator=dice()),
+        {"spins": lattices.all_spins(4)[3:6], "bonds": torch.tensor([[0, 1], [1, 2]]), "beta": 0.4},
     ),
     "clipped": (log_weights.clipped, {"f": some(5), "deviations": 3.0}),
     "fit_log_weights": (

@@ -349,13 +349,16 @@ class EquivariantFlow(nn.Module):
         return x.flatten(1), total
 
     @torch.no_grad()
-    def log_weights(self, action: WithGradient, z: Tensor, *, steps: int | None = None) -> LogWeights:
+    def log_weights(
+        self, action: WithGradient, z: Tensor, *, steps: int | None = None, volume: bool = True
+    ) -> LogWeights:
         r"""Fields from noise of the prior, with their log-weights and all derivatives.
 
         Args:
             action: S and its gradient, of configurations ``(batch, sites)``.
             z: of the prior, ``(batch, sites)``.
             steps: Runge-Kutta steps.
+            volume: whether f and its derivatives count the determinant; without, they are wrong.
 
         Raises:
             ValueError: configurations of another shape or dtype, no steps.
@@ -370,15 +373,17 @@ class EquivariantFlow(nn.Module):
         value, slope = action(x.flatten(1))
         back, slopes = slope.view_as(x), x.new_zeros(len(x), *self.coefficients.shape)
         while seen:
-            back = self._step_back(seen.pop(), back, h, slopes)
-        f = self.prior.log_prob(z) - total + value
+            back = self._step_back(seen.pop(), back, h, slopes, float(volume))
+        f = self.prior.log_prob(z) - volume * total + value
         return LogWeights(x.flatten(1), f, slopes.flatten(1), back.flatten(1))
 
-    def _step_back(self, stages: list[_Stage], after: Tensor, h: float, slopes: Tensor) -> Tensor:
+    def _step_back(
+        self, stages: list[_Stage], after: Tensor, h: float, slopes: Tensor, volume: float
+    ) -> Tensor:
         before, later, reach = after, torch.zeros_like(after), 0.0
         for stage, (part, share) in zip(reversed(stages), reversed(RULE), strict=True):
             bar = h * share / 6 * after + h * reach * later
-            later = self._back(stage, bar, -h * share / 6, slopes)
+            later = self._back(stage, bar, -volume * h * share / 6, slopes)
             before, reach = before + later, part
         return before
 

@@ -20,6 +20,8 @@ from nnbook.runtime import watched
 
 #: An action with its gradient: ``(chains, ...)`` to ``(chains,)`` and ``(chains, ...)``.
 WithGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
+#: A trajectory that gets so far is rejected.
+FAR = 1e6
 
 
 def with_gradient(action: Callable[[Tensor], Tensor]) -> WithGradient:
@@ -147,9 +149,11 @@ def _leapfrog(
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
     """Configuration, action and gradient at the end of a trajectory, and the kinetic energy there."""
     x, energy, slope = here
-    momenta = momenta - size / 2 * slope
+    momenta, alive = momenta - size / 2 * slope, torch.ones_like(energy, dtype=torch.bool)
     for leap in range(leaps):
-        x = x + size * momenta
+        moved = x + size * momenta
+        alive &= (moved.abs() < FAR).flatten(1).all(1)  # no action has to stand what runs away
+        x = torch.where(alive.reshape(size.shape), moved, x)
         energy, slope = action(x)
         momenta = momenta - (size if leap < leaps - 1 else size / 2) * slope
-    return (x, energy, slope), _kinetic(momenta)
+    return (x, torch.where(alive, energy, torch.inf), slope), _kinetic(momenta)

@@ -54,6 +54,7 @@ def fit_log_weights(
     trust: float = 0.1,
     damping: float = 0.1,
     ridge: float = 1e-4,
+    clip: float = 3.0,
     checkpoint: str | Path | None = None,
     every: int = 10,
     label: str = "log-weights",
@@ -69,6 +70,7 @@ def fit_log_weights(
         rate, last: the factor of the steps; from the middle on it falls as a cosine from one to the other.
         trust: a step changes f by at most the root of this, root mean square.
         damping, ridge: :math:`\lambda` and :math:`\epsilon`.
+        clip: at how many robust deviations f is cut off.
         checkpoint, every, label: see :func:`nnbook.train.loop.run`.
 
     Returns:
@@ -84,6 +86,7 @@ def fit_log_weights(
     rate, last = positive("rate", rate), positive("last", last, most=rate)
     options = {"trust": positive("trust", trust), "damping": finite("damping", damping, least=0)}
     options |= {"ridge": positive("ridge", ridge), "rate": rate, "last": last, "steps": float(steps)}
+    options["clip"] = positive("clip", clip)
     trainer = _GaussNewton(look, model, generator, options)
     return run(trainer, label=label, steps=steps, checkpoint=checkpoint, every=every)
 
@@ -114,7 +117,7 @@ class _GaussNewton:
             return math.nan  # the loop puts back the last good parameters
         log_w = (f.mean() - f).double()
         ess = float((2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp()) / len(f)
-        self.scatter = clipped(f)
+        self.scatter = clipped(f, self.options["clip"])
         self.seen = {"value": 0.5 * float(self.scatter.var()), "ess": ess, "bound": float(f.mean())}
         return self.seen["value"]
 
