@@ -54,7 +54,18 @@ def small(prior=None):
 @pytest.fixture(scope="module")
 def trained():
     flow, source = small(), torch.Generator().manual_seed(1)
-    train(flow, act, steps=25, batch=96, trust=0.2, rules=(3, 5), ridge=1e-3, damping=0.1, last=1.0, generator=source)
+    train(
+        flow,
+        act,
+        steps=25,
+        batch=96,
+        trust=0.2,
+        rules=(3, 5),
+        ridge=1e-3,
+        damping=0.1,
+        last=1.0,
+        generator=source,
+    )
     train(flow, act, steps=8, batch=256, rules=(3, 5), generator=source)
     return flow
 
