@@ -59,7 +59,15 @@ def free_field(shape: tuple[int, ...], mass: float) -> Tensor:
 
 def _check_kernel(kernel: Tensor) -> None:
     check_numbers("kernel", kernel)
-    check_values("kernel", kernel, ("sites", len(kernel)))
+    check_values("kernel", kernel, ("sites", "sites"))
+    check_counts(sites=len(kernel))
+    check_values("kernel", kernel, (len(kernel), len(kernel)))
+    skew = float((kernel - kernel.mT).abs().max())
+    if skew > 8 * torch.finfo(kernel.dtype).eps * float(kernel.abs().max()):
+        raise ValueError(
+            f"kernel: got one that differs from its transpose by {skew:g}, expected a symmetric one; "
+            "take (kernel + kernel.mT) / 2"
+        )
 
 
 def hidden_weights(kernel: Tensor, level: float, kind: str = "triangular") -> Tensor:
@@ -75,12 +83,12 @@ def hidden_weights(kernel: Tensor, level: float, kind: str = "triangular") -> Te
         kind: ``"triangular"`` (Cholesky) or ``"symmetric"``.
 
     Raises:
-        ValueError: a level below the spectrum, an unknown kind.
+        ValueError: a kernel that is not symmetric, a level below the spectrum, an unknown kind.
     """
     _check_kernel(kernel)
     finite("level", level)
     values, modes = torch.linalg.eigh(level * torch.eye(len(kernel)).to(kernel) - kernel)
-    if float(values[0]) < -1e-10 * abs(level):
+    if float(values[0]) < -8 * len(kernel) * torch.finfo(kernel.dtype).eps * abs(level):
         top = level - float(values[0])
         raise ValueError(
             f"level: got {level:g}, expected at least the largest eigenvalue of the kernel, {top:g}"
@@ -105,7 +113,7 @@ def autoregression(kernel: Tensor) -> tuple[Tensor, Tensor]:
         A ``(sites, sites)`` and D ``(sites,)``.
 
     Raises:
-        ValueError: a kernel that is not positive.
+        ValueError: a kernel that is not symmetric or not positive.
     """
     _check_kernel(kernel)
     inverse, singular = torch.linalg.inv_ex(kernel)

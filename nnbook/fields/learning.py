@@ -77,9 +77,16 @@ def log_prob(net: Density, x: Tensor, *, batch: int = 4096) -> Tensor:
 def weigh(
     net: Density, action: Callable[[Tensor], Tensor], n: int, *, generator: torch.Generator
 ) -> tuple[Tensor, Importance]:
-    r"""Samples of a network and their weights for an action: ``(x, Importance)``, in double precision."""
+    r"""Samples of a network and their weights for an action: ``(x, Importance)``, in double precision.
+
+    Raises:
+        ValueError: fewer than two samples, or an action of another shape than ``(n,)``.
+    """
+    check_counts(least=2, n=n)
     x = net.sample(n, generator=generator).double()
-    return x, Importance(-action(x) - log_prob(net, x))
+    values = action(x)
+    check_values("action", values, (n,))
+    return x, Importance(-values - log_prob(net, x))
 
 
 def _falling(start: float, end: float, steps: int) -> Callable[[Optimizer], LambdaLR]:
@@ -134,7 +141,14 @@ def fit_likelihood(
             return table[places.to(table.device)]
 
     else:
-        draw = data
+        source = data
+
+        def draw() -> Tensor:
+            fresh = source()
+            check_values("data", fresh, ("batch", net.sites))
+            check_counts(data=len(fresh))
+            return fresh
+
     return fit(
         lambda: -net.log_prob(draw()).mean(),
         net.parameters(),

@@ -111,6 +111,12 @@ def test_interrupted_annealing_goes_on_with_the_same_bits(tmp_path):
             r"data: got shape \(4, 8\)",
         ),
         (lambda g: fit_likelihood(spins(), torch.ones(0, 9), steps=1, generator=g), "data: got 0"),
+        (
+            lambda g: fit_likelihood(spins(), lambda: torch.ones(0, 9), steps=1, generator=g),
+            "data: got 0",
+        ),
+        (lambda g: weigh(spins(), torch.abs, 5, generator=g), r"action: got shape \(5, 9\), expected \(5,\)"),
+        (lambda g: weigh(spins(), MODEL, 1, generator=g), "n: got 1, expected .* at least 2"),
         (lambda g: fit_likelihood(spins(), torch.zeros(4, 9), steps=1, generator=g), "expected spins of"),
         (lambda g: fit_likelihood(spins(), ALL, steps=0, generator=g), "steps: got 0"),
         (lambda g: fit_likelihood(spins(), ALL, steps=1, rate=math.nan, generator=g), "rate: got nan"),
