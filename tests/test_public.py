@@ -30,6 +30,7 @@ from nnbook import (
     physics_informed,
     polytopes,
     quantum_dots,
+    rg_flows,
     show,
     text,
 )
@@ -47,7 +48,7 @@ from nnbook.exact import (
     solutions,
     transfer,
 )
-from nnbook.fields import actions, conditionals, flows, learning, made
+from nnbook.fields import actions, conditionals, flows, hierarchy, information, learning, made
 from nnbook.fields import walkers as field_walkers
 from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
 from nnbook.particles import grid, hamiltonian, sectors, solve, waves
@@ -138,6 +139,10 @@ def path():
 
 def masked(conditional="bernoulli", **options):
     return made.MADE(N, 2, conditional=conditional, generator=dice(), **options)
+
+
+def small_hierarchy():
+    return hierarchy.Hierarchy(2, depth=1, couplings=2, hidden=1, generator=dice())
 
 
 def terms():
@@ -305,6 +310,58 @@ TABLE = {
     "exact.soft_wall": (holography.soft_wall, {"z": np.array([0.5, 2.0]), "c": 0.15}),
     # fields
     "Ising": (actions.Ising, {"length": 3, "beta": 0.4}),
+    "IsingField": (actions.IsingField, {"length": 3, "beta": 0.4}),
+    **{
+        f"IsingField.{name}": method(
+            name, lambda: actions.IsingField(2, 0.4), **{argument: some(3, 4)}, generator=dice()
+        )
+        for name, argument in (("spins", "x"), ("field", "s"))
+    },
+    "IsingField.__call__": (actions.IsingField(2, 0.4), {"x": some(3, 4)}),
+    "Block": (
+        partial(hierarchy.Block, generator=dice()),
+        {"couplings": 2, "hidden": 2, "symmetry": "Z2"},
+    ),
+    **{
+        f"Block.{name}": method(name, lambda: hierarchy.Block(2, 1, generator=dice()), block=some(3, 4, 1))
+        for name in ("forward", "inverse")
+    },
+    "Hierarchy": (
+        partial(hierarchy.Hierarchy, generator=dice()),
+        {"length": 2, "depth": 1, "couplings": 2, "hidden": 2, "symmetry": "Z2"},
+    ),
+    **{
+        f"Hierarchy.{name}": method(name, small_hierarchy, **{argument: some(3, 4)})
+        for name, argument in (("forward", "z"), ("inverse", "x"), ("log_prior", "z"), ("log_prob", "x"))
+    },
+    "Hierarchy.coarse": method("coarse", small_hierarchy, x=some(3, 4), scale=0),
+    "Hierarchy.sample": method("sample", small_hierarchy, n=3, generator=dice()),
+    "mutual_information": (information.mutual_information, {"joint": abs(numbers(3, 4))}),
+    "rule_information": (information.rule_information, {"joint": abs(numbers(3, 4))}),
+    "gaussian_information": (
+        lambda covariance: information.gaussian_information(covariance, [0], [1]),
+        {"covariance": torch.eye(2, **F)},
+    ),
+    "rg_flows.fit_gaussian": (
+        lambda **a: rg_flows.fit_gaussian(small_hierarchy(), **a),
+        {"covariance": torch.eye(4, **F), "steps": 2},
+    ),
+    "rg_flows.fit_bound": (
+        lambda **a: rg_flows.fit_bound(small_hierarchy(), actions.IsingField(2, 0.4), generator=dice(), **a),
+        {"steps": 2, "batch": 3, "rate": 1e-2, "last": 1e-3},
+    ),
+    "rg_flows.fit_action": (
+        lambda **a: rg_flows.fit_action(
+            small_hierarchy(), actions.IsingField(2, 0.4), lambda n: some(n, 4), generator=dice(), **a
+        ),
+        {"steps": 2, "batch": 30, "own": 0.5, "rate": 1.0, "last": 0.1, "trust": 0.1},
+    ),
+    "block_joint": (rg_flows.block_joint, {"beta": 0.4, "length": 3}),
+    "fit_rule": (rg_flows.fit_rule, {"joint": abs(numbers(3, 4)), "seed": 1, "steps": 2, "starts": 2}),
+    "free_covariance": (rg_flows.free_covariance, {"length": 3, "mass2": 0.5}),
+    "haar": (rg_flows.haar, {"length": 4}),
+    "bulk_distance": (rg_flows.bulk_distance, {"length": 4}),
+    "bulk_information": (rg_flows.bulk_information, {"covariance": torch.eye(3, **F)}),
     "XY": (actions.XY, {"length": 3, "beta": 0.4}),
     "QuantumPath": (actions.QuantumPath, {"times": 4, "beta": 2.0, "strength": 4.0, "minimum": 1.4}),
     **{

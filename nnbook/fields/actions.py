@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from nnbook.arrays import check_counts, check_numbers, check_values, finite, positive
+from nnbook.exact.ising2d import torus
 
 
 class Action(Protocol):
@@ -123,6 +125,80 @@ class Ising(_Square):
         check_counts(n=n)
         bits = torch.randint(0, 2, (n, self.length**2), generator=generator, device=generator.device)
         return 2.0 * bits.double() - 1
+
+
+class IsingField(_Square):
+    r"""The Ising model as a field of real numbers: the spins are summed over, exactly.
+
+    .. math:: S(x) = \tfrac12\, x^T A^{-1} x - \sum_i \ln\cosh x_i, \qquad A = \beta B + \alpha,
+
+    with the matrix B of the :meth:`bonds` of :class:`Ising` and :math:`\alpha` such that the smallest
+    eigenvalue of A is 0.1 :cite:p:`li2018`. Given the field, spins are independent of each other, of mean
+    :math:`\tanh x_i`; given the spins, the field is Gaussian, of mean As and covariance A. The kernel
+    connects all sites.
+
+    Attributes:
+        length: sites a side, at least 2.
+        beta: inverse temperature, above zero.
+
+    Raises:
+        ValueError: a length or a temperature out of range.
+    """
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """A, ``(sites, sites)``."""
+        coupling = self.beta * _bonds(self.shape)
+        alpha = 0.1 - torch.linalg.eigvalsh(coupling)[0]
+        matrix: Tensor = coupling + alpha * torch.eye(len(coupling), dtype=torch.float64, device="cpu")
+        return matrix
+
+    @cached_property
+    def _kernel(self) -> Tensor:
+        inverse: Tensor = torch.linalg.inv(self.covariance)
+        return inverse
+
+    def bonds(self) -> Tensor:
+        """One for each pair of sites, ``(sites, sites)``."""
+        return 1 - torch.eye(self.length**2, dtype=torch.float64, device="cpu")
+
+    @property
+    def log_z(self) -> float:
+        r"""The exact :math:`\ln\int dx\, e^{-S}`, from that of the spins by Kaufman.
+
+        .. math:: \ln Z_x = \ln Z + \tfrac12 N\alpha + \tfrac12 N\ln 2\pi + \tfrac12\ln\det A - N\ln 2
+        """
+        n, alpha = self.length**2, float(self.covariance[0, 0])
+        around = float(torch.logdet(self.covariance)) + n * (alpha + math.log(math.pi / 2))
+        return n * torus(self.beta, self.length).log_z + around / 2
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """S, ``(batch,)``, of fields ``(batch, sites)``; also within ``torch.func.vmap``."""
+        check_numbers("x", x)
+        if x.ndim != 2 or x.shape[1] != self.length**2:
+            check_values("x", x, ("batch", self.length**2))
+        size = x.abs()
+        log_cosh = size + torch.log1p((-2 * size).exp()) - math.log(2)
+        value: Tensor = 0.5 * ((x @ self._kernel.to(x)) * x).sum(1) - log_cosh.sum(1)
+        return value
+
+    def spins(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Random spins ``(batch, sites)`` that belong to fields."""
+        self._lattice(x)
+        draw = torch.rand(x.shape, generator=generator, device=generator.device, dtype=torch.float64)
+        return torch.where(draw.to(x) < torch.sigmoid(2 * x), 1.0, -1.0).to(x)
+
+    def field(self, s: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Random fields ``(batch, sites)`` that belong to spins: exact ones give exact ones."""
+        self._lattice(s)
+        root = torch.linalg.cholesky(self.covariance)
+        draw = torch.randn(s.shape, generator=generator, device=generator.device, dtype=torch.float64)
+        field: Tensor = s @ self.covariance.to(s) + draw.to(s) @ root.mT.to(s)
+        return field
+
+    def start(self, n: int, *, generator: torch.Generator) -> Tensor:
+        """Fields of random spins."""
+        return self.field(Ising(self.length, self.beta).start(n, generator=generator), generator=generator)
 
 
 def wrap(angle: Tensor) -> Tensor:

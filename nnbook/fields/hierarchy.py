@@ -12,12 +12,13 @@ a layer. Drawn as a network it is a multi-scale entanglement renormalisation ans
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from nnbook.arrays import check_counts, check_numbers, check_values
+from nnbook.arrays import check_counts, check_input
 from nnbook.networks import random_parameter
 
 Symmetry = Literal["Z2", "U(1)", "none"]
@@ -56,6 +57,14 @@ class Block(nn.Module):
     >>> block(torch.ones(5, 4, 1, dtype=torch.float64))[0].shape
     torch.Size([5, 4, 1])
     """
+
+    scale: Tensor
+    linear: Tensor
+    inward: Tensor
+    outward: Tensor
+    stretch: Tensor
+    offset: Tensor
+    shift: Tensor
 
     def __init__(
         self,
@@ -116,7 +125,7 @@ class Block(nn.Module):
         return torch.stack(sites, -2), log_det
 
     def _check(self, block: Tensor) -> None:
-        check_numbers("block", block)
+        check_input("block", block, self.components, self.scale)
         if block.shape[-2:] != (4, self.components):
             raise ValueError(
                 f"block: got shape {tuple(block.shape)}, expected (..., 4, {self.components}), the sites of "
@@ -135,7 +144,7 @@ def _blocks(lattice: Tensor, shift: int) -> Tensor:
         lattice = lattice.roll((-shift, -shift), (1, 2))
     batch, length, _, parts = lattice.shape
     four = lattice.reshape(batch, length // 2, 2, length // 2, 2, parts).transpose(2, 3)
-    return four.reshape(batch, -1, 4, parts)
+    return four.reshape(batch, (length // 2) ** 2, 4, parts)
 
 
 def _lattice(blocks: Tensor, shift: int) -> Tensor:
@@ -189,18 +198,25 @@ class Hierarchy(nn.Module):
         check_counts(least=2, length=length)
         check_counts(depth=depth)
         if length & (length - 1):
-            raise ValueError(f"length: got {length}, expected a power of two, as blocks of 2 x 2 become sites")
+            raise ValueError(
+                f"length: got {length}, expected a power of two, as blocks of 2 x 2 become sites"
+            )
         self.length, self.depth = length, depth
         self.layers = nn.ModuleList(
             nn.ModuleList(
-                Block(
-                    couplings, hidden, symmetry=symmetry, generator=generator, dtype=dtype, device=device
-                )
+                Block(couplings, hidden, symmetry=symmetry, generator=generator, dtype=dtype, device=device)
                 for _ in range(2 * depth)
             )
             for _ in range(length.bit_length() - 1)
         )
         self.components = COMPONENTS[symmetry]
+
+    def blocks(self, scale: int) -> list[Block]:
+        """The bijectors at a scale, in the order in which the noise meets them."""
+        check_counts(least=0, scale=scale)
+        if scale >= len(self.layers):
+            raise ValueError(f"scale: got {scale}, expected at most {len(self.layers) - 1}")
+        return list(cast(Iterable[Block], self.layers[scale]))
 
     @property
     def width(self) -> int:
@@ -228,13 +244,13 @@ class Hierarchy(nn.Module):
         for k in reversed(range(len(self.layers))):
             blocks = _blocks(noise[:, :: 2**k, :: 2**k], 0)
             if k < len(self.layers) - 1:  # one of the four comes from the scale above
-                coarse = lattice.reshape(len(z), -1, 1, self.components)
+                coarse = lattice.reshape(len(z), blocks.shape[1], 1, self.components)
                 blocks = torch.cat([coarse, blocks[:, :, 1:]], 2)
             lattice = _lattice(blocks, 0)
-            for j, layer in enumerate(self.layers[k]):  # type: ignore[arg-type]
+            for j, layer in enumerate(self.blocks(k)):
                 blocks, change = layer(_blocks(lattice, j % 2))
                 lattice, log_det = _lattice(blocks, j % 2), log_det + change.sum(-1)
-        return lattice.reshape(len(z), -1), log_det
+        return lattice.flatten(1), log_det
 
     def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The noise ``(batch, width)`` of a field, and the log-determinant of :meth:`forward` there."""
@@ -242,12 +258,11 @@ class Hierarchy(nn.Module):
         noise, log_det = lattice.clone(), lattice.new_zeros(())
         for k in range(len(self.layers)):
             for j in reversed(range(2 * self.depth)):
-                layer: Block = self.layers[k][j]  # type: ignore[index,assignment]
-                blocks, change = layer.inverse(_blocks(lattice, j % 2))
+                blocks, change = self.blocks(k)[j].inverse(_blocks(lattice, j % 2))
                 lattice, log_det = _lattice(blocks, j % 2), log_det + change.sum(-1)
             noise[:, :: 2**k, :: 2**k] = lattice
             lattice = lattice[:, ::2, ::2]
-        return noise.reshape(len(x), -1), log_det
+        return noise.flatten(1), log_det
 
     def coarse(self, x: Tensor, scale: int) -> Tensor:
         """The field after ``scale`` steps of renormalisation, ``(batch, sites, components)`` there.
@@ -256,15 +271,13 @@ class Hierarchy(nn.Module):
             ValueError: a scale beyond the coarsest.
         """
         check_counts(least=0, scale=scale)
-        if scale >= len(self.layers):
-            raise ValueError(f"scale: got {scale}, expected at most {len(self.layers) - 1}")
+        self.blocks(scale)
         lattice = self._sites("x", x)
         for k in range(scale):
             for j in reversed(range(2 * self.depth)):
-                layer: Block = self.layers[k][j]  # type: ignore[index,assignment]
-                lattice = _lattice(layer.inverse(_blocks(lattice, j % 2))[0], j % 2)
+                lattice = _lattice(self.blocks(k)[j].inverse(_blocks(lattice, j % 2))[0], j % 2)
             lattice = lattice[:, ::2, ::2]
-        return lattice.reshape(len(x), -1, self.components)
+        return lattice.flatten(1, 2)
 
     def log_prior(self, z: Tensor) -> Tensor:
         """The logarithm of the density of the noise, a normal distribution of variance one, ``(batch,)``."""
@@ -280,9 +293,7 @@ class Hierarchy(nn.Module):
         """Independent noise, ``(n, width)``."""
         check_counts(n=n)
         like = next(self.parameters())
-        draw = torch.randn(
-            n, self.width, generator=generator, device=generator.device, dtype=torch.float64
-        )
+        draw = torch.randn(n, self.width, generator=generator, device=generator.device, dtype=torch.float64)
         return draw.to(like)
 
     @torch.no_grad()
@@ -291,7 +302,7 @@ class Hierarchy(nn.Module):
         return self.forward(self.noise(n, generator=generator))[0]
 
     def _sites(self, name: str, x: Tensor) -> Tensor:
-        check_numbers(name, x)
-        if not isinstance(x, Tensor) or x.ndim != 2 or x.shape[1] != self.width:
-            check_values(name, x, ("batch", self.width))
-        return x.reshape(-1, self.length, self.length, self.components)
+        check_input(name, x, self.width, next(self.parameters()))
+        if x.ndim != 2:
+            raise ValueError(f"{name}: got shape {tuple(x.shape)}, expected (batch, {self.width})")
+        return x.reshape(len(x), self.length, self.length, self.components)

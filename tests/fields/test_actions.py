@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from nnbook.exact.enumerate import configurations
 from nnbook.exact.ising2d import torus
 from nnbook.exact.transfer import ImaginaryTime, double_well
-from nnbook.fields.actions import XY, ComplexPhi4, Ising, Phi4, QuantumPath, symmetries, wrap
+from nnbook.fields.actions import XY, ComplexPhi4, Ising, IsingField, Phi4, QuantumPath, symmetries, wrap
 
 ACTIONS = [
+    IsingField(4, 0.3),
+    IsingField(3, 0.5),
     Ising(4, 0.3),
     Ising(3, 0.6),
     XY(4, 1.1),
@@ -48,8 +50,9 @@ def test_contract(action, generator):
     torch.testing.assert_close(action(-x), value)
     far = action.bonds() == 0  # sites without a bond do not feel each other
     curve = torch.autograd.functional.hessian(lambda y: action(y[None])[0], x[0])
-    assert float(curve[far & ~torch.eye(len(far), dtype=torch.bool)].abs().max()) == 0
-    assert bool((action.bonds().sum(0) == 2 * len(action.shape)).all())
+    assert float(curve[far & ~torch.eye(len(far), dtype=torch.bool)].abs().sum()) == 0
+    if not isinstance(action, IsingField):  # whose kernel connects all sites
+        assert bool((action.bonds().sum(0) == 2 * len(action.shape)).all())
     assert action(x.float()).dtype == torch.float32
 
 
@@ -58,7 +61,7 @@ def test_labels_are_equal_for_equal_actions_only():
         action.label for action in [*ACTIONS, Ising(4, 0.3 + 1e-15), XY(4, 0.3), QuantumPath(16, 5.0, 3.0)]
     ]
     assert len(set(labels)) == len(labels)
-    assert Ising(4, 0.3).label == ACTIONS[0].label
+    assert Ising(4, 0.3).label in labels
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.label)
@@ -76,6 +79,32 @@ def test_ising_is_the_model_of_the_exact_solution(length, beta):
     torch.testing.assert_close(
         action(s[::97]), -torch.einsum("bi,ij,bj->b", s[::97], beta * action.bonds(), s[::97]) / 2
     )
+
+
+@pytest.mark.parametrize("beta", [0.3, 0.6])
+def test_ising_field_has_the_partition_function_of_its_spins(beta):
+    action, points = IsingField(2, beta), 30
+    x, w = np.polynomial.hermite_e.hermegauss(points)
+    grid = torch.from_numpy(np.stack(np.meshgrid(*[x] * 4), -1).reshape(-1, 4))
+    weight = torch.from_numpy(np.prod(np.meshgrid(*[w] * 4), 0).ravel())
+    root = 1.5 * torch.linalg.cholesky(action.covariance)
+    field = grid @ root.mT
+    ratio = (-action(field) + 0.5 * grid.square().sum(1)).exp()
+    z = float(weight @ ratio) * float(torch.linalg.det(root))
+    assert math.log(z) == pytest.approx(action.log_z, abs=1e-3)
+
+
+def test_ising_field_gives_the_spins_back(generator):
+    action = IsingField(3, 0.4)
+    s = torch.from_numpy(configurations(9))
+    p = torch.softmax(-Ising(3, 0.4)(s), 0)
+    drawn = s[p.multinomial(40_000, replacement=True, generator=generator)]
+    x = action.field(drawn, generator=generator)
+    again = action.spins(x, generator=generator)
+    for pairs in (again[:, 0] * again[:, 1], x[:, 0].tanh() * x[:, 1].tanh()):
+        assert float(pairs.mean()) == pytest.approx(float(p @ (s[:, 0] * s[:, 1])), abs=0.02)
+    both = action.covariance + action.covariance @ (s.mT @ (p[:, None] * s)) @ action.covariance
+    assert float((x.mT @ x / len(x) - both).abs().max()) < 0.05 * float(both.max())
 
 
 def test_quantum_path_is_the_one_of_the_transfer_matrix():
