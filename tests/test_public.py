@@ -23,6 +23,7 @@ from nnbook import (
     autoregressive_fields,
     derivatives,
     discrete_geometry,
+    emergent_geometry,
     flow_samplers,
     network_spacetime,
     networks,
@@ -798,6 +799,22 @@ TABLE = {
     "integrate": (
         partial(integrators.integrate, integrators.rk4, lambda t, x: x.tanh()),
         {"x": some(3, 2), "times": torch.linspace(0, 1, 5, **F)},
+    ),
+    "Bulk": (
+        lambda **a: emergent_geometry.Bulk(**a).boundary_action(torch.ones(2, **F)),
+        {"near": 0.1, "far": 10.0, "layers": 5, "dimension": 3, "mass2": 0.1},
+    ),
+    "Bulk.boundary_action": method(
+        "boundary_action", lambda: emergent_geometry.Bulk(0.1, 9.0, 3), k=some(4), weights=some(3) ** 2
+    ),
+    "majorana_modes": (emergent_geometry.majorana_modes, {"sites": 8, "mass": 0.1}),
+    "majorana_entropies": (
+        emergent_geometry.majorana_entropies,
+        {"covariance": emergent_geometry.majorana_modes(8), "regions": np.eye(8)[:3]},
+    ),
+    "Rings": (emergent_geometry.Rings, {"layers": 2}),
+    "Rings.entropies": method(
+        "entropies", lambda: emergent_geometry.Rings(2), regions=torch.eye(4)[:3], couplings=some(4).abs()
     ),
     "taylor": (network_spacetime.taylor, {"kernel": some(3), "spacing": 0.1}),
     "hamiltonian_layer": (
