@@ -177,7 +177,7 @@ def mix(one: float, other: float, third: float) -> tuple[float, float]:
     (0.4, 0.4)
     """
     for name, beta in (("one", one), ("other", other), ("third", third)):
-        positive(name, beta)
+        positive(name, beta, most=1e50)
     if one == other:
         raise ValueError(f"other: got {other:g}, which is one; expected two temperatures that differ")
     below = third * (one**2 - other**2)
@@ -198,6 +198,7 @@ def roc(score: Tensor, truth: Tensor) -> Value:
     """
     check_numbers("score", score)
     check_values("score", score, ("n",))
+    check_values("truth", truth.to(score), (len(score),))
     positives = int(truth.sum())
     negatives = len(score) - positives
     check_counts(positives=positives, negatives=negatives)
@@ -290,7 +291,7 @@ class RingNetwork(nn.Module):
         x = x.to(self.inward)
         before, first = x[:, :-1].flatten(), x[:, :1].expand(-1, self.sites - 1).flatten()
         raw = self._raw(before, first, self.clock[:, 1:].repeat(1, len(x)))
-        rest = self.conditional.log_prob(raw, x[:, 1:].flatten()).reshape(len(x), -1)
+        rest = self.conditional.log_prob(raw, x[:, 1:].flatten()).reshape(len(x), self.sites - 1)
         return self.conditional.log_prob(self._start(len(x)), x[:, 0]) + rest.sum(1)
 
     forward = log_prob
