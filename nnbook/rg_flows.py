@@ -44,6 +44,8 @@ def fit_gaussian(flow: Hierarchy, covariance: Tensor, *, steps: int) -> Fit:
               - \ln|\det G| + \tfrac12 \ln\det C ,
 
     which is the value of the :class:`~nnbook.train.loop.Fit`, in nats. The hierarchy has to be linear yet.
+    Many of them are equally good. This one begins where a coarse site is copied to its block, so that the
+    noise of the coarsest scale goes on to carry the largest waves.
 
     Args:
         flow: a hierarchy as it is made.
@@ -61,6 +63,7 @@ def fit_gaussian(flow: Hierarchy, covariance: Tensor, *, steps: int) -> Fit:
     parts = [p for name, p in flow.named_parameters() if name.rsplit(".", 1)[1] in ("scale", "linear")]
     precision = torch.cholesky_inverse(root).to(parts[0])
     constant = float(root.diagonal().log().sum()) - flow.width / 2
+    _copy(flow)
     unit = torch.eye(flow.width, dtype=precision.dtype, device=precision.device)
 
     def divergence() -> Tensor:
@@ -70,6 +73,15 @@ def fit_gaussian(flow: Hierarchy, covariance: Tensor, *, steps: int) -> Fit:
 
     lbfgs = partial(torch.optim.LBFGS, max_iter=steps, history_size=30, line_search_fn="strong_wolfe")
     return fit(divergence, parts, steps=1, optimiser=lbfgs, label="Gaussian")
+
+
+@torch.no_grad()
+def _copy(flow: Hierarchy) -> None:
+    """Let each first decimator copy the coarse site to its block, so that large scales enter there."""
+    for scale in range(len(flow.layers)):
+        first = flow.blocks(scale)[0].linear
+        if len(first) > 3 and not bool(first.any()):
+            first[1::2][:2] = torch.eye(2).to(first)
 
 
 class _Excess(nn.Module):
@@ -139,12 +151,13 @@ def fit_action(
     own: float = 0.4,
     rate: float = 1.0,
     last: float = 0.05,
-    trust: float = 0.5,
+    trust: float = 1.0,
 ) -> Fit:
     r"""Make :math:`f = \ln q + S` the same number everywhere, by Gauss-Newton steps on its scatter.
 
-    A part of the configurations is given, the others are the model's own samples. Where only its own are
-    used, small scatter does not mean small divergence: a model that covers a corner has none.
+    A part of the configurations is given, the others are the model's own samples, held fixed while f is
+    differentiated. Where only its own are used, small scatter need not mean small divergence: a model that
+    covers a corner has none.
 
     Args:
         flow, action: the model, changed in place, and the target.
@@ -167,7 +180,7 @@ def fit_action(
         parts += [flow.sample(mine, generator=generator)] if mine else []
         return jacobian(function, flatten(excess), torch.cat(parts))
 
-    step = partial(fit_log_weights, rate=rate, last=last, trust=trust, ridge=1e-3, label="action")
+    step = partial(fit_log_weights, rate=rate, last=last, trust=trust, ridge=1e-3, clip=10.0, label="action")
     return step(look, excess, steps=steps, generator=generator)
 
 
