@@ -31,7 +31,7 @@ def test_a_block_is_a_bijector_with_the_jacobian_it_says(symmetry, generator):
     for row, value in zip(x, log_det, strict=True):
         jac = torch.autograd.functional.jacobian(lambda v: block(v)[0], row)
         n = row.numel()
-        assert float(torch.linalg.slogdet(jac.reshape(n, n))[1]) == pytest.approx(float(value), abs=1e-10)
+        assert float(torch.linalg.slogdet(jac.reshape(n, n))[1]) == pytest.approx(float(value.detach()), abs=1e-10)
 
 
 @pytest.mark.parametrize(("length", "symmetry"), [(2, "Z2"), (4, "U(1)"), (8, "none")])
@@ -93,8 +93,9 @@ def test_scales_and_causal_cones(generator):
 
 
 def test_weights_are_shared(generator):
-    flow = stirred(Hierarchy(8, depth=2, generator=generator), generator)
+    flow = stirred(Hierarchy(8, depth=2, generator=generator), generator, 0.1)
     z = flow.noise(2, generator=generator).reshape(2, 8, 8)
+    z[:, ::4, ::4] = 0  # the coarsest block has an order of its own; what is odd leaves zero at zero
     here, there = (flow(v.flatten(1))[0].reshape(2, 8, 8) for v in (z, z.roll(4, 1)))
     torch.testing.assert_close(there, here.roll(4, 1))
     counts = [Hierarchy(n, generator=generator).parameter_count for n in (4, 8, 16)]
