@@ -31,7 +31,9 @@ def test_a_block_is_a_bijector_with_the_jacobian_it_says(symmetry, generator):
     for row, value in zip(x, log_det, strict=True):
         jac = torch.autograd.functional.jacobian(lambda v: block(v)[0], row)
         n = row.numel()
-        assert float(torch.linalg.slogdet(jac.reshape(n, n))[1]) == pytest.approx(float(value.detach()), abs=1e-10)
+        assert float(torch.linalg.slogdet(jac.reshape(n, n))[1]) == pytest.approx(
+            float(value.detach()), abs=1e-10
+        )
 
 
 @pytest.mark.parametrize(("length", "symmetry"), [(2, "Z2"), (4, "U(1)"), (8, "none")])
