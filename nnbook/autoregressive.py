@@ -2,7 +2,8 @@ r"""What the chapter *Building interactions with autoregressive networks* reads.
 
 A network that knows the probability of a configuration knows a Hamiltonian too, up to a constant:
 :math:`H_\theta(x) = -T \ln p_\theta(x)` is :math:`H - F` where :math:`p_\theta` is that of Boltzmann.
-It is learnt from samples (:func:`fit_likelihood`) or from the energy (:func:`fit_free_energy`).
+It is learnt from samples (:func:`~nnbook.fields.learning.fit_likelihood`)
+or from the energy (:func:`~nnbook.fields.learning.fit_free_energy`).
 """
 
 from __future__ import annotations

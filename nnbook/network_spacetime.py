@@ -250,7 +250,7 @@ class Found:
         )
 
 
-class _Smoothed(NamedTuple):
+class Smoothed(NamedTuple):
     coefficients: Tensor
     covariance: Tensor
     noise: float
@@ -258,7 +258,7 @@ class _Smoothed(NamedTuple):
     strength: float
 
 
-def smooth(rows: Tensor, targets: Tensor, roughness: Tensor, strengths: Tensor) -> _Smoothed:
+def smooth(rows: Tensor, targets: Tensor, roughness: Tensor, strengths: Tensor) -> Smoothed:
     r"""Least squares with a penalty, :math:`|Ac - y|^2 + n\lambda\, c^TRc`, its strength chosen blind.
 
     Generalised cross-validation takes the strength with the smallest :math:`n\,|Ac-y|^2/(n - \nu)^2`, where
@@ -295,7 +295,7 @@ def smooth(rows: Tensor, targets: Tensor, roughness: Tensor, strengths: Tensor) 
         raise ValueError("strengths: got none, expected at least one")
     _, coefficients, whole, variance, freedom, strength = best
     covariance = variance * torch.linalg.pinv(whole, hermitian=True)
-    return _Smoothed(coefficients, covariance, math.sqrt(variance), freedom, strength)
+    return Smoothed(coefficients, covariance, math.sqrt(variance), freedom, strength)
 
 
 def find_friction(

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from nnbook.arrays import check_counts, check_numbers, check_values, positive
 
 WithGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
-#: Up to this length both directions are transformed by one matrix: more arithmetic, but less to move.
+#: Up to this length both directions are transformed by one matrix, which is more arithmetic but less to move.
 SMALL = 12
-#: The stages of Runge and Kutta: at which part of a step, and with which share of the sum.
+#: Where in a step each stage of Runge and Kutta is taken, and with which share of the sum.
 RULE = ((0.0, 1.0), (0.5, 2.0), (0.5, 2.0), (1.0, 1.0))
 
 

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from nnbook.arrays import check_counts, check_numbers, check_values, finite, positive
 from nnbook.runtime import watched
 
-#: An action with its gradient: ``(chains, ...)`` to ``(chains,)`` and ``(chains, ...)``.
+#: An action with its gradient, from ``(chains, ...)`` to ``(chains,)`` and ``(chains, ...)``.
 WithGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: A trajectory that gets so far is rejected.
 FAR = 1e6
