@@ -98,13 +98,13 @@ def train(
     trust: float = 0.1,
     shift: float = 1e-3,
     momentum: float = 0.9,
+    clip: float | None = 5.0,
     configurations: Tensor | None = None,
     checkpoint: str | Path | None = None,
 ) -> Training:
     """Train a state, in place, by reconfiguration with momentum :cite:p:`goldshlager2024`.
 
-    The rate, in units of one over omega, falls to 2 % of its first value; local energies are clipped at five
-    median deviations; the parameters of the last tenth of the steps are averaged.
+    The rate, in units of one over omega, falls to 2 % of its first value; the parameters of the last tenth of the steps are averaged.
 
     Args:
         state, trap: what is trained.
@@ -113,6 +113,8 @@ def train(
         rate: the first rate.
         shift: of the matrix S, both absolute and relative.
         momentum: 0 for plain reconfiguration.
+        clip: median deviations at which local energies are clipped. It biases the force of a state without
+            cusps, whose local energies have a long tail; None is better there.
     """
     positive("rate", rate)
     check_counts(steps=steps, chains=chains)
@@ -127,7 +129,7 @@ def train(
         shift=shift,
         relative=shift,
         momentum=momentum,
-        clip=5.0,
+        clip=clip,
         average=max(1, steps // 10),
         configurations=configurations,
         checkpoint=checkpoint,

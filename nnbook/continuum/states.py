@@ -80,7 +80,7 @@ class Pairs(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Differences ``(batch, pairs, d)`` and distances ``(batch, pairs)``."""
         first, second = self.get_buffer("ends")
-        apart = x[:, first] - x[:, second]
+        apart = x.index_select(1, first) - x.index_select(1, second)
         return apart, apart.square().sum(-1).sqrt()
 
     def onto(self, values: Tensor, *, signed: bool = True) -> Tensor:
@@ -128,7 +128,8 @@ class Pade(nn.Module):
 class Shape(NamedTuple):
     """How a function of a distance is put together from an envelope e and an input z of a network.
 
-    All have the shape of r: e, e'/r, e'', z, z', z'' and e z'/r.
+    They have the shape of r, or none where they are constant: e, e'/r, e'', z, z', z'' and e z'/r. Where
+    only values are asked for, only e and z mean something.
     """
 
     envelope: Tensor
@@ -140,22 +141,30 @@ class Shape(NamedTuple):
     ratio: Tensor
 
 
-def _jastrow(r: Tensor) -> Shape:
+def _jastrow(r: Tensor, values: bool = False) -> Shape:
     low = 1 / (1 + r)
-    q, over, bend = r.square() * low, (2 + r) * low**2, 2 * low**3
-    return Shape(q, over, bend, 3 * r * low, 3 * low**2, -6 * low**3, 3 * r * low**3)
+    q, z = r.square() * low, 3 * r * low
+    if values:
+        return Shape(q, q, q, z, z, z, z)
+    return Shape(q, (2 + r) * low**2, 2 * low**3, z, 3 * low**2, -6 * low**3, 3 * r * low**3)
 
 
-def _pair(r: Tensor) -> Shape:
+def _pair(r: Tensor, values: bool = False) -> Shape:
     low = 1 / (1 + r)
-    one, zero, over = torch.ones_like(r), torch.zeros_like(r), (2 + r) * low**2
-    return Shape(one, zero, zero, r.square() * low, r * over, 2 * low**3, over)
+    one, zero, q = r.new_ones(()), r.new_zeros(()), r.square() * low
+    if values:
+        return Shape(one, zero, zero, q, q, q, q)
+    over = (2 + r) * low**2
+    return Shape(one, zero, zero, q, r * over, 2 * low**3, over)
 
 
-def _centre(r: Tensor) -> Shape:
+def _centre(r: Tensor, values: bool = False) -> Shape:
     root = 1 + r.square()
-    one, zero, over = torch.ones_like(r), torch.zeros_like(r), (1 + root) / root**1.5
-    return Shape(one, zero, zero, r.square() / root.sqrt(), r * over, (3 - root) / root**2.5, over)
+    one, zero, q = r.new_ones(()), r.new_zeros(()), r.square() / root.sqrt()
+    if values:
+        return Shape(one, zero, zero, q, q, q, q)
+    over = (1 + root) / root**1.5
+    return Shape(one, zero, zero, q, r * over, (3 - root) / root**2.5, over)
 
 
 SHAPES = {"jastrow": _jastrow, "pair": _pair, "centre": _centre}
@@ -201,7 +210,7 @@ class Radial(nn.Module):
 
     def forward(self, r: Tensor) -> Tensor:
         """The values f, of the shape of r."""
-        shape = self.shape(r)
+        shape = self.shape(r, values=True)
         return shape.envelope * (self._units(shape.input) @ self.outward + self.offset)
 
     def jet(self, r: Tensor) -> Values:
@@ -417,7 +426,8 @@ class Backflow(nn.Module):
         """Derivatives of something with this slope by X, ``(batch, parameters)``."""
         apart, r = self.pairs(x)
         first, second = self.pairs.get_buffer("ends")
-        weight = ((slope[:, first] - slope[:, second]) * apart).sum(-1)
+        change = slope.index_select(1, first) - slope.index_select(1, second)
+        weight = (change * apart).sum(-1)
         parts = [self.centre.score(x.square().sum(-1).sqrt(), (slope * x).sum(-1))]
         for (f, part), w in zip(self._each(r), weight.split(self.pairs.kinds, 1), strict=True):
             parts.append(f.score(part, w))

@@ -11,6 +11,7 @@ so that one state starts well for every :math:`\omega`. Energies are in hartree.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from dataclasses import dataclass
@@ -31,6 +32,18 @@ class Split(NamedTuple):
     kinetic: Tensor
     trap: Tensor
     repulsion: Tensor
+
+
+class Electrons(GaussianWalkers):
+    """Chains that weigh their moves in single precision, which no mean can tell.
+
+    Attributes:
+        state: what they sample, in its own precision.
+    """
+
+    def __init__(self, state: Product, configurations: Tensor, step: float) -> None:
+        self.state, rough = state, copy.deepcopy(state).float()
+        super().__init__(lambda x: rough(x.float()).double(), configurations, step)
 
 
 @dataclass(frozen=True)
@@ -117,10 +130,11 @@ class Trap:
         positions: Tensor = spread * drawn.to(device)
         return positions
 
-    def walkers(self, state: Product, configurations: Tensor) -> GaussianWalkers:
+    def walkers(self, state: Product, configurations: Tensor) -> Electrons:
         """Chains that sample the square of a state."""
         check_values("configurations", configurations, ("chains", self.electrons, self.dim))
-        return GaussianWalkers(state, configurations, self.stride / self.size**0.5)
+        state.jet(configurations[:1])  # do they fit
+        return Electrons(state, configurations, self.stride / self.size**0.5)
 
     def split(self, state: Product, x: Tensor) -> Split:
         """Kinetic energy, energy in the trap and repulsion at positions ``(batch, N, dim)``."""
@@ -131,8 +145,8 @@ class Trap:
         trap = 0.5 * self.omega * x.square().sum((1, 2))
         return Split(motion, trap, self.omega * self.coupling * apart)
 
-    def local_energies(self, walkers: GaussianWalkers) -> Tensor:
+    def local_energies(self, walkers: Electrons) -> Tensor:
         """The local energy of each chain, ``(chains,)``, in hartree."""
-        state = walkers.log_psi
-        assert isinstance(state, Product)
-        return sum(self.split(state, walkers.configurations), torch.zeros(()).to(walkers.configurations))
+        return sum(
+            self.split(walkers.state, walkers.configurations), torch.zeros(()).to(walkers.configurations)
+        )

@@ -31,12 +31,14 @@ class TrappedPair:
     Attributes:
         energy: in hartree.
         kinetic, trap, repulsion: its parts.
+        gap: to the next state of the relative motion without angular momentum.
     """
 
     energy: float
     kinetic: float
     trap: float
     repulsion: float
+    gap: float
     _radial: tuple[float, float, Array] = field(repr=False)
 
     def relative(self, r: ArrayLike) -> Array:
@@ -88,5 +90,6 @@ def trapped_pair(omega: float, dim: int = 2, *, degree: int = 60) -> TrappedPair
     parts = [float(omega * (best @ part @ best)) for part in (kinetic, trap, repulsion)]
     centre = omega * dim / 4  # kinetic, and as much in the trap
     energy = float(omega * values[0]) + 2 * centre
+    gap = float(omega * (values[1] - values[0]))
     radial = ((omega / 2) ** 0.5, length, best)
-    return TrappedPair(energy, parts[0] + centre, parts[1] + centre, parts[2], radial)
+    return TrappedPair(energy, parts[0] + centre, parts[1] + centre, parts[2], gap, radial)

@@ -1,0 +1,100 @@
+"""Electrons in a trap: seconds a step and energies, ours and NetKet's where it is installed.
+
+    python benchmarks/dots.py                  # ours: six electrons at three frequencies, then twelve
+    python benchmarks/dots.py six 0.5          # one of them
+    python benchmarks/dots.py netket           # two and six electrons, a Jastrow factor as plain as possible
+
+NetKet is no dependency of the book. In an environment of its own, `pip install netket`, and run the last line
+with the Python of that environment: it needs nothing of the book.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+DMC = {(6, 0.1): 3.55385, (6, 0.5): 11.78484, (6, 1.0): 20.15932, (12, 1.0): 65.7001}
+
+
+def ours(electrons: int, omega: float, *, steps: int, chains: int, looks: int) -> None:
+    """Train, measure with new samples, and print a row of a table."""
+    import torch
+
+    import nnbook
+    from nnbook.quantum_dots import Trap, measure, network, train
+
+    nnbook.start(seed=1, quiet=True)
+    generator = torch.Generator().manual_seed(1)
+    trap = Trap(electrons, omega)
+    state = network(trap, generator=generator)
+    fit = train(state, trap, generator=generator, steps=steps, chains=chains)
+    began = time.perf_counter()
+    found = measure(state, trap, generator=generator, configurations=fit.configurations, samples=looks)
+    seconds = f"{fit.seconds:.0f} | {1e3 * fit.seconds / steps:.0f} | {time.perf_counter() - began:.0f}"
+    variance = f"{found.energy.variance:.2g}"
+    print(f"| {electrons} | {omega} | {seconds} | {found.energy!r} | {variance} | {DMC[electrons, omega]} |")
+
+
+def netket(electrons: int, omega: float = 1.0, *, walkers: int = 1000, steps: int = 50) -> None:
+    """NetKet's continuous-space Monte Carlo with a Gaussian and a pair network of 16 units."""
+    import flax.linen as nn
+    import jax.numpy as jnp
+    import netket as nk
+
+    space = nk.experimental.geometry.FreeSpace(d=2)
+    hilbert = nk.experimental.hilbert.Particle(N=electrons, geometry=space)
+
+    def potential(x):  # type: ignore[no-untyped-def]
+        r = x.reshape(electrons, 2)
+        first, second = jnp.triu_indices(electrons, 1)
+        apart = jnp.linalg.norm(r[first] - r[second], axis=-1)
+        return 0.5 * omega**2 * jnp.sum(x**2) + jnp.sum(1 / apart)
+
+    class State(nn.Module):
+        @nn.compact
+        def __call__(self, x):  # type: ignore[no-untyped-def]
+            r = x.reshape(*x.shape[:-1], electrons, 2)
+            first, second = jnp.triu_indices(electrons, 1)
+            apart = jnp.linalg.norm(r[..., first, :] - r[..., second, :], axis=-1)
+            b = nn.softplus(self.param("b", nn.initializers.zeros, ()))
+            units = nn.tanh(nn.Dense(16, param_dtype=float)((apart**2 / (1 + apart))[..., None]))
+            pair = apart / (1 + b * apart) + nn.Dense(1, use_bias=False, param_dtype=float)(units)[..., 0]
+            return -0.5 * omega * jnp.sum(x**2, -1) + jnp.sum(pair, -1)
+
+    energy = nk.operator.KineticEnergy(hilbert, mass=1.0) + nk.operator.PotentialEnergy(hilbert, potential)
+    sampler = nk.sampler.MetropolisGaussian(hilbert, sigma=0.4, n_chains=walkers, sweep_size=2 * electrons)
+    state = nk.vqs.MCState(sampler, State(), n_samples=walkers, n_discard_per_chain=10)
+    driver = nk.driver.VMC(
+        energy,
+        nk.optimizer.Sgd(0.05),
+        variational_state=state,
+        preconditioner=nk.optimizer.SR(diag_shift=1e-3),
+    )
+    driver.run(1, out=None, show_progress=False)  # compiles
+    began = time.perf_counter()
+    driver.run(steps, out=None, show_progress=False)
+    seconds = time.perf_counter() - began
+    print(
+        f"NetKet {nk.__version__}, {electrons} electrons: {1e3 * seconds / steps:.0f} ms a step, {driver.energy}"
+    )
+
+
+def main() -> None:
+    """See the module's docstring."""
+    what = sys.argv[1:] or ["all"]
+    if what[0] == "netket":
+        netket(2)
+        netket(6)
+        return
+    print(
+        "| N | omega | training, s | ms a step | measuring, s | E | variance | DMC |\n" + "| --- " * 8 + "|"
+    )
+    rows = [(6, 1.0), (6, 0.5), (6, 0.1)] if what[0] == "all" else [(6, float(what[1]))]
+    for electrons, omega in rows:
+        ours(electrons, omega, steps=400, chains=1000, looks=150)
+    if what[0] == "all":
+        ours(12, 1.0, steps=200, chains=500, looks=60)
+
+
+if __name__ == "__main__":
+    main()
