@@ -74,9 +74,8 @@ def netket(electrons: int, omega: float = 1.0, *, walkers: int = 1000, steps: in
     began = time.perf_counter()
     driver.run(steps, out=None, show_progress=False)
     seconds = time.perf_counter() - began
-    print(
-        f"NetKet {nk.__version__}, {electrons} electrons: {1e3 * seconds / steps:.0f} ms a step, {driver.energy}"
-    )
+    step = f"{1e3 * seconds / steps:.0f} ms a step"
+    print(f"NetKet {nk.__version__}, {electrons} electrons: {step}, {driver.energy}")
 
 
 def main() -> None:

@@ -104,7 +104,8 @@ def train(
 ) -> Training:
     """Train a state, in place, by reconfiguration with momentum :cite:p:`goldshlager2024`.
 
-    The rate, in units of one over omega, falls to 2 % of its first value; the parameters of the last tenth of the steps are averaged.
+    The rate, in units of one over omega, falls to 2 % of its first value; the parameters of the
+    last tenth of the steps are averaged.
 
     Args:
         state, trap: what is trained.

@@ -146,3 +146,15 @@ def test_step_lives_where_its_inputs_live(form):
 def test_bad_input_is_named(derivatives, energies, options, message):
     with pytest.raises(ValueError, match=message):
         natural_step(drawn(*derivatives), energies, **options)
+
+
+def test_momentum_is_where_the_damping_pulls():
+    o, e, last = (
+        torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        for shape in ((9, 20), (9,), (20,))
+    )
+    x, f = (o - o.mean(0)) / 3, (e - e.mean()) / 3
+    direct = torch.linalg.solve(x.T @ x + 0.1 * torch.eye(20, dtype=x.dtype), x.T @ f + 0.1 * last)
+    for form in ("parameters", "samples"):
+        step, _ = natural_step(o, e, shift=0.1, relative=0.0, form=form, momentum=last)
+        torch.testing.assert_close(step, direct)

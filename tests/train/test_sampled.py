@@ -571,3 +571,25 @@ def test_two_processes_take_the_same_steps(tmp_path):
     assert -1e-12 < (trained - exact) / abs(exact) < 1e-3
     assert first["value"][-1].item() == pytest.approx(trained, abs=5 * first["error"][-1].item() + 1e-3)
     assert alone.value == pytest.approx(trained, abs=5 * alone.history["error"][-1] + 0.02)
+
+
+def test_a_run_with_momentum_and_averages_goes_on_with_the_same_bits(tmp_path):
+    options = {"chains": 20, "momentum": 0.9, "clip": 5.0, "average": 4}
+    whole, broken = machine(), machine()
+    optimise(whole, ISING, generator=dice(), steps=8, **options)
+    path = tmp_path / "run"
+    optimise(broken, ISING, generator=dice(), steps=6, checkpoint=path, **options | {"average": 4})
+    assert not torch.equal(flatten(whole), flatten(broken))
+    again = machine()
+    optimise(again, ISING, generator=dice(), steps=6, checkpoint=path, **options)
+    torch.testing.assert_close(flatten(again), flatten(broken), rtol=0, atol=0)
+
+
+def test_clipping_draws_outliers_in_and_leaves_values_alone():
+    state = machine()
+    fit = optimise(state, ISING, generator=dice(), steps=20, chains=100, clip=3.0, momentum=0.5)
+    assert fit.value < -6
+    with pytest.raises(ValueError, match="clip: got 0"):
+        optimise(state, ISING, generator=dice(), steps=1, clip=0.0)
+    with pytest.raises(ValueError, match="average: got 0"):
+        optimise(state, ISING, generator=dice(), steps=1, average=0)
