@@ -93,6 +93,7 @@ def test_each_chapter_reads_its_own_leaf_and_its_rooms_only():
     for room, readers in {
         "geometry": {"discrete_geometry", "neural_polytopes", "polytope_gallery"},
         "spins": {"quantum_states", "networks_as_tensors"},
+        "continuum": {"quantum_dots"},
         "dynamics": {"physics_informed"},
     }.items():
         assert {name for name, files in read.items() if any(f.startswith(room) for f in files)} == readers

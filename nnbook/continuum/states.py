@@ -230,8 +230,8 @@ class Radial(nn.Module):
         weight, z = weight * shape.envelope, shape.input
         t = self._units(z)
         rise = (1 - t.square()) * self.outward
-        rows = [((weight * z)[:, None] @ rise), weight[:, None] @ rise, weight[:, None] @ t]
-        return torch.cat([*(row[:, 0] for row in rows), weight.sum(1, keepdim=True)], 1)
+        hidden = torch.stack([weight * z, weight], 1) @ rise
+        return torch.cat([hidden.flatten(1), (weight[:, None] @ t)[:, 0], weight.sum(1, keepdim=True)], 1)
 
 
 class Factor(nn.Module):
@@ -560,7 +560,8 @@ class Product(nn.Module):
     def _each(self) -> list[Factor]:
         return [cast(Factor, factor) for factor in self.factors]
 
-    def _check(self, x: Tensor) -> None:
+    def check(self, x: Tensor) -> None:
+        """Raise a ValueError where x are no positions of these electrons, or of another precision."""
         shape = next((factor.shape for factor in self._each() if factor.shape), ("electrons", "dim"))
         fits = isinstance(x, Tensor) and x.ndim == 3 and (isinstance(shape[0], str) or x.shape[1:] == shape)
         if not fits:
@@ -572,23 +573,23 @@ class Product(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         r""":math:`\ln|\psi|` of positions ``(batch, N, d)``, ``(batch,)``."""
-        self._check(x)
+        self.check(x)
         return torch.stack([factor(x) for factor in self._each()]).sum(0)
 
     def sign(self, x: Tensor) -> Tensor:
         """The sign, ``(batch,)``."""
-        self._check(x)
+        self.check(x)
         signs = [factor.sign(x) for factor in self._each() if isinstance(factor, Slater)]
         return torch.stack([x.new_ones(len(x)), *signs]).prod(0)
 
     @torch.no_grad()
     def jet(self, x: Tensor) -> LogJet:
         """Logarithm, gradient and Laplacian at positions ``(batch, N, d)``."""
-        self._check(x)
+        self.check(x)
         return LogJet(*(sum(parts) for parts in zip(*[f.jet(x) for f in self._each()], strict=True)))
 
     @torch.no_grad()
     def derivatives(self, x: Tensor) -> Tensor:
         r""":math:`\partial\ln|\psi|/\partial\theta_k`, ``(batch, parameters)``."""
-        self._check(x)
+        self.check(x)
         return torch.cat([factor.derivatives(x) for factor in self._each()], 1)

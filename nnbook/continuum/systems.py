@@ -133,7 +133,8 @@ class Trap:
     def walkers(self, state: Product, configurations: Tensor) -> Electrons:
         """Chains that sample the square of a state."""
         check_values("configurations", configurations, ("chains", self.electrons, self.dim))
-        state.jet(configurations[:1])  # do they fit
+        check_counts(chains=len(configurations))
+        state.check(configurations)
         return Electrons(state, configurations, self.stride / self.size**0.5)
 
     def split(self, state: Product, x: Tensor) -> Split:
