@@ -16,19 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnbook.arrays import check_counts, check_values, finite, positive
+from nnbook.continuum.determinants import Backflow, Slater
+from nnbook.continuum.factors import BoltzmannMachine, Factor, Gaussian, Jastrow, LogJet
 from nnbook.continuum.local_energy import double_backward, finite_differences, kinetic
-from nnbook.continuum.states import (
-    Backflow,
-    BoltzmannMachine,
-    Factor,
-    Gaussian,
-    Jastrow,
-    LogJet,
-    Pade,
-    Product,
-    Radial,
-    Slater,
-)
+from nnbook.continuum.radial import Pade, Radial
+from nnbook.continuum.states import Product
 from nnbook.continuum.systems import Split, Trap
 from nnbook.exact.pairs import TrappedPair, trapped_pair
 from nnbook.exact.shells import Interaction, configuration_interaction

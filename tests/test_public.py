@@ -35,8 +35,8 @@ from nnbook import (
     show,
     text,
 )
-from nnbook.continuum import local_energy, systems
-from nnbook.continuum import states as electrons
+from nnbook.continuum import determinants, local_energy, radial, systems
+from nnbook.continuum import factors as electrons
 from nnbook.dynamics import bulk, equations, integrators
 from nnbook.exact import (
     chains,
@@ -947,9 +947,9 @@ TABLE = {
     ),
     **{f"Product.{name}": method(name, dot, x=place()) for name in ("forward", "sign", "jet", "derivatives")},
     "Gaussian": (electrons.Gaussian, {"alpha": 1.0}),
-    "Pade": (electrons.Pade, {"cusp": 1.0, "start": 0.5}),
-    "Radial": (electrons.Radial, {"hidden": 2, "shape": "pair", "scale": 0.1}),
-    "Backflow": (lambda hidden: electrons.Backflow(trap(), hidden, generator=dice()), {"hidden": 2}),
+    "Pade": (radial.Pade, {"cusp": 1.0, "start": 0.5}),
+    "Radial": (radial.Radial, {"hidden": 2, "shape": "pair", "scale": 0.1}),
+    "Backflow": (lambda hidden: determinants.Backflow(trap(), hidden, generator=dice()), {"hidden": 2}),
     "electrons.BoltzmannMachine": (
         lambda **a: electrons.BoltzmannMachine(trap(), generator=dice(), **a),
         {"hidden": 2, "scale": 0.1},

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nnbook.arrays import finite
-from nnbook.continuum.states import LogJet
+from nnbook.continuum.factors import LogJet
 
 
 def kinetic(jet: LogJet) -> Tensor:

@@ -4,21 +4,12 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from nnbook.continuum.determinants import Backflow, Slater
+from nnbook.continuum.factors import BoltzmannMachine, Gaussian, Jastrow
 from nnbook.continuum.local_energy import double_backward, kinetic
-from nnbook.continuum.states import (
-    SHAPES,
-    Backflow,
-    BoltzmannMachine,
-    Gaussian,
-    Jastrow,
-    Pade,
-    Product,
-    Radial,
-    Slater,
-)
+from nnbook.continuum.radial import Pade, Radial
+from nnbook.continuum.states import Product
 from nnbook.continuum.systems import Trap
 from nnbook.networks import flatten
 
@@ -75,31 +66,6 @@ def test_derivatives_by_hand_are_those_of_reverse_mode(name, trap):
     assert state.derivatives(x).shape == (5, sum(p.numel() for p in leaves))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_radial_functions_have_their_derivatives(shape):
-    f = Radial(4, shape, scale=1.0, generator=dice())
-    r = torch.linspace(0.01, 5, 40, **F, requires_grad=True)
-    (slope,) = torch.autograd.grad(f(r).sum(), r, create_graph=True)
-    (bend,) = torch.autograd.grad(slope.sum(), r)
-    value, over, second = f.jet(r)
-    torch.testing.assert_close(value, f(r))
-    torch.testing.assert_close(over * r, slope)
-    torch.testing.assert_close(second, bend)
-    assert abs(float(f.jet(torch.tensor([1e-6], **F))[1].detach() * 1e-6)) < 1e-4
-
-
-@given(st.permutations(range(3)), st.integers(0, 10))
-@settings(max_examples=25, deadline=None)
-def test_equal_spins_are_antisymmetric(order, seed):
-    trap = SYSTEMS["six"]
-    state, x = full(trap, seed), trap.start(4, generator=dice(seed))
-    moved = x.clone()
-    moved[:, :3] = x[:, list(order)]
-    inversions = sum(order[i] > order[j] for i in range(3) for j in range(i + 1, 3))
-    torch.testing.assert_close(state(moved), state(x), rtol=1e-9, atol=1e-9)
-    assert bool((state.sign(moved) == (-1) ** inversions * state.sign(x)).all())
-
-
 @pytest.mark.parametrize("trap", SYSTEMS.values(), ids=SYSTEMS.keys())
 def test_the_local_energy_stays_finite_where_electrons_meet(trap):
     start, near = trap.start(1, generator=dice()), torch.tensor([1e-3, 1e-4], **F)
@@ -110,13 +76,6 @@ def test_the_local_energy_stays_finite_where_electrons_meet(trap):
         x[:, j, 0] += near
         energy = kinetic(full(trap).jet(x)) + trap.coupling / near
         assert float(energy.diff().abs()) < 1e-2 * (1 + float(energy[0].abs()))
-
-
-@pytest.mark.parametrize("trap", SYSTEMS.values(), ids=SYSTEMS.keys())
-def test_oscillators_without_repulsion_are_exact(trap):
-    state, x = Product(Gaussian(), Slater(trap)), trap.start(6, generator=dice())
-    energy = kinetic(state.jet(x)) + 0.5 * x.square().sum((1, 2))
-    torch.testing.assert_close(energy, torch.full((6,), trap.bounds[0] / trap.omega, **F))
 
 
 def test_two_electrons_of_taut_are_exact():
@@ -133,12 +92,7 @@ def test_two_electrons_of_taut_are_exact():
 def test_wrong_input_says_so():
     trap = SYSTEMS["six"]
     wrong = {
-        "functions: got 1": lambda: Jastrow(trap, [Pade(1.0)]),
         "factors: got": lambda: Product(),
-        "shape: got 'round'": lambda: Radial(3, "round"),
-        "hidden: got 0": lambda: BoltzmannMachine(trap, 0),
-        "alpha: got 0": lambda: Gaussian(0.0),
-        "start: got -1": lambda: Pade(1.0, -1.0),
         "x: got shape": lambda: full(trap)(torch.zeros(6, 2)),
     }
     for message, call in wrong.items():

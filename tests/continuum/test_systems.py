@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from nnbook.continuum.states import Gaussian, Product, Slater
+from nnbook.continuum.determinants import Slater
+from nnbook.continuum.factors import Gaussian
+from nnbook.continuum.states import Product
 from nnbook.continuum.systems import Trap
 
 
