@@ -28,6 +28,7 @@ from nnbook import (
     network_spacetime,
     networks,
     networks_as_tensors,
+    path_integrals,
     physics_informed,
     polytopes,
     quantum_dots,
@@ -152,6 +153,10 @@ def terms():
 
 def residuals():
     return physics_informed.Residuals(mlp(2, 3, 1, activation="tanh"), terms())
+
+
+def sum_over_paths(**options):
+    return path_integrals.PathSum(path_integrals.Quartic(0.5, 1.0), 0.2, 4, **options)
 
 
 def calm_motion():
@@ -816,6 +821,34 @@ TABLE = {
     "Rings.entropies": method(
         "entropies", lambda: emergent_geometry.Rings(2), regions=torch.eye(4)[:3], couplings=some(4).abs()
     ),
+    "features": (
+        path_integrals.features,
+        {"activation": "relu", "knots": torch.linspace(0, 1, 5, **F), "t": some(3)},
+    ),
+    "closed_basis": (path_integrals.closed_basis, {"activation": "relu", "beads": 4, "spacing": 0.1}),
+    "mehler": (path_integrals.mehler, {"time": 1.0, "start": 0.5, "end": 0.2, "omega": 1.0}),
+    "mehler, real time": (
+        partial(path_integrals.mehler, real_time=True),
+        {"time": 1.0, "start": 0.5, "end": 0.2, "omega": 1.0},
+    ),
+    "network_kernel": (
+        path_integrals.network_kernel,
+        {"activation": "relu", "knots": torch.linspace(0, 1, 5, **F), "start": 0.5, "end": 0.2, "omega": 1.0},
+    ),
+    "Quartic": (path_integrals.Quartic, {"square": 0.5, "fourth": 1.0, "constant": 0.5}),
+    "Quartic.levels": method(
+        "levels", lambda: path_integrals.Quartic(0.5, 1.0), states=2, reach=6.0, points=60
+    ),
+    "Quartic.hartree": method("hartree", lambda: path_integrals.Quartic(0.5, 1.0), components=1),
+    "PathSum": (
+        lambda **a: path_integrals.PathSum(path_integrals.Quartic(0.5, 1.0), **a).preconditioned(),
+        {"spacing": 0.2, "beads": 4, "components": 1, "basis": some(4, 4)},
+    ),
+    "PathSum of parameters": (lambda theta: sum_over_paths()(theta), {"theta": some(3, 1, 4)}),
+    "PathSum.identities": method("identities", sum_over_paths, parameters=some(3, 1, 4)),
+    "PathSum.oscillator": method("oscillator", sum_over_paths, omega=1.0),
+    "PathSum.start": (lambda n: sum_over_paths().start(n, generator=dice()), {"n": 3}),
+    "sharpen": (path_integrals.sharpen, {"values": some(4, 20), "zeros": some(4, 20, 3)}),
     "taylor": (network_spacetime.taylor, {"kernel": some(3), "spacing": 0.1}),
     "hamiltonian_layer": (
         lambda **a: network_spacetime.hamiltonian_layer(weights=(0.1, 1.0, -1.0, -0.1), **a),
