@@ -14,33 +14,48 @@ import matplotlib as mpl
 import numpy as np
 import plotly.graph_objects as go
 from cycler import cycler
+from IPython import get_ipython
+from matplotlib_inline.config import InlineBackend
 from numpy.typing import ArrayLike
 
 from nnbook.arrays import check_counts, finite
 from nnbook.text import Table, glue, scientific
 
-__all__ = ["BLUE", "COLOURS", "GREEN", "GREY", "ORANGE", "PINK", "SKY", "YELLOW", "Curve", "Slider", "Table"]
+__all__ = [
+    "BLUE",
+    "COLOURS",
+    "GREEN",
+    "GREY",
+    "INK",
+    "ORANGE",
+    "PINK",
+    "SKY",
+    "YELLOW",
+    "Curve",
+    "Slider",
+    "Table",
+]
 __all__ += ["Drawing", "glue", "layout", "scientific", "slider", "style"]
 
 #: Colour-blind-safe colours (Okabe and Ito), readable on white and on black.
 BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
-GREY = "#808080"
+GREY, INK = "#808080", "#202020"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, YELLOW)
 
 
 def style() -> None:
-    """Set matplotlib's defaults: transparent background, mid-grey axes, safe colours, crisp PNG."""
+    """Set matplotlib's defaults: dark text on white, safe colours, and in a notebook two pixels for one.
+
+    In dark mode the site turns white and dark around and keeps the hues.
+    """
+    if (shell := get_ipython()) is not None and hasattr(shell, "kernel"):
+        InlineBackend.instance(parent=shell).figure_formats = {"retina"}
     mpl.rcParams.update(
         {
             "figure.figsize": (7.0, 3.8),
             "figure.dpi": 72,
             "savefig.dpi": 144,
-            "figure.facecolor": "none",
-            "axes.facecolor": "none",
-            "savefig.facecolor": "none",
-            "legend.facecolor": "none",
-            "legend.edgecolor": "none",
-            "legend.framealpha": 0.0,
+            "legend.frameon": False,
             "axes.prop_cycle": cycler(color=COLOURS),
             **dict.fromkeys(
                 (
@@ -51,7 +66,7 @@ def style() -> None:
                     "ytick.color",
                     "legend.labelcolor",
                 ),
-                GREY,
+                INK,
             ),
             "grid.color": GREY,
             "grid.alpha": 0.25,
@@ -119,6 +134,11 @@ class Slider:
     yrange: tuple[float, float] | None = None
     alt: str = field(default="", repr=False)
     scene: dict[str, Any] | None = field(default=None, repr=False)
+    opens_at: float | None = None
+
+    @property
+    def _opening(self) -> int:
+        return 0 if self.opens_at is None else list(self.values).index(self.opens_at)
 
     def _traces(self, value: float) -> list[Any]:
         return [trace for drawing in self.draw(value) for trace in drawing.traces()]
@@ -135,7 +155,8 @@ class Slider:
             raise ValueError(
                 f"draw: got {sorted(counts)} curves in its frames, expected the same number in each frame"
             )
-        figure = self._picture(frames[0].data, self.title(self.values[0]))
+        first = frames[self._opening]
+        figure = self._picture(first.data, first.layout.title.text)
         figure.frames = frames
         animate = {
             "mode": "immediate",
@@ -144,7 +165,14 @@ class Slider:
         }
         steps = [{"label": f.name, "method": "animate", "args": [[f.name], animate]} for f in frames]
         figure.update_layout(
-            sliders=[{"steps": steps, "currentvalue": {"prefix": f"{self.name} = "}, "pad": {"t": 45}}]
+            sliders=[
+                {
+                    "steps": steps,
+                    "active": self._opening,
+                    "currentvalue": {"prefix": f"{self.name} = "},
+                    "pad": {"t": 45},
+                }
+            ]
         )
         return figure
 
@@ -156,7 +184,7 @@ class Slider:
         """The figure as an ipywidget: any value, computed when the slider is let go."""
         low, high = min(self.values), max(self.values)
         control = ipywidgets.FloatSlider(
-            value=self.values[0],
+            value=self.values[self._opening],
             min=low,
             max=high,
             step=step or (high - low) / 100,
@@ -216,6 +244,7 @@ def slider(
     yrange: tuple[float, float] | None = None,
     alt: str = "",
     scene: dict[str, Any] | None = None,
+    opens_at: float | None = None,
 ) -> Slider:
     """Declare a figure with a slider: one function gives the curves, or the solids, for a value.
 
@@ -228,9 +257,11 @@ def slider(
         xrange, yrange: fixed axes; without them the axes follow the first frame.
         alt: what the figure shows, for those who cannot see it.
         scene: axes and camera of solids, from :func:`nnbook.geometry.solids.scene`.
+        opens_at: the stop that a reader sees first; without it the first one.
 
     Raises:
-        ValueError: fewer than two values, one twice or not finite; frames with different numbers of curves.
+        ValueError: fewer than two values, one twice or not finite; frames with different numbers of curves;
+            ``opens_at`` that is none of the values.
 
     >>> line = lambda k: [Curve("k x", [0, 1], [0, k])]
     >>> wave = slider(line, [1.0, 2.0], name="k", xlabel="x", ylabel="y")
@@ -243,7 +274,9 @@ def slider(
             f"values: got {len(set(stops))} different value(s) of {len(stops)}, expected at least two stops, "
             "no two the same"
         )
-    declared = Slider(draw, stops, name, xlabel, ylabel, title, xrange, yrange, alt, scene)
+    if opens_at is not None and opens_at not in stops:
+        raise ValueError(f"opens_at: got {opens_at}, expected one of the values {stops}")
+    declared = Slider(draw, stops, name, xlabel, ylabel, title, xrange, yrange, alt, scene, opens_at)
     _ = declared.figure  # computed now, so that an error shows where it was made
     return declared
 
@@ -253,6 +286,7 @@ def layout(height: int = 460) -> dict[str, Any]:
     check_counts(least=10, height=height)
     axis = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.5)"}
     return {
+        "template": "none",
         "height": height,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

@@ -227,27 +227,100 @@ def test_sliders_move_curves(browser, site, served):
     curves = "plot => JSON.stringify(plot._fullData.map(t => [t.x, t.y, t.z].map(v => Array.from(v ?? []))))"
     for path in chapters_with(site, r'"sliders":'):
         with Visit(browser, served) as visit:
-            for figure in visit.open(path).locator(".book-plotly:has(.slider-container)").all():
-                rail = figure.locator(".slider-rail-touch-rect").first
-                rail.scroll_into_view_if_needed()
-                box = rail.bounding_box()
-                end = {"x": 0.7 * box["width"], "y": box["height"] / 2}
-                plot = figure.locator(".js-plotly-plot")
-                changes(visit.page, plot, curves, functools.partial(rail.click, position=end))
+            for figure in visit.open(path).locator(".book-plotly:has(input[type=range])").all():
+                control = figure.locator("input[type=range]")
+                said = control.get_attribute("aria-valuetext")
+                key = "Home" if control.input_value() == control.get_attribute("max") else "End"
+                control.scroll_into_view_if_needed()
+                plot = figure.locator(".js-plotly-plot:has(.main-svg)")
+                changes(visit.page, plot, curves, functools.partial(control.press, key))
+                assert (
+                    control.get_attribute("aria-valuetext") == figure.locator("output").inner_text() != said
+                )
             assert not visit.problems
+
+
+def test_menus_change_what_is_shown(browser, site, served):
+    shown = "plot => JSON.stringify(plot._fullData.map(trace => trace.visible))"
+    for path in chapters_with(site, r'"updatemenus":'):
+        with Visit(browser, served) as visit:
+            for figure in visit.open(path).locator(".book-plotly:has(select)").all():
+                select = figure.locator("select")
+                select.scroll_into_view_if_needed()
+                plot = figure.locator(".js-plotly-plot:has(.main-svg)")
+                changes(visit.page, plot, shown, functools.partial(select.select_option, index=1))
+            assert not visit.problems
+
+
+EYE = "plot => JSON.stringify(plot._fullLayout.scene._scene.getCamera().eye)"
+
+
+def solids(site):
+    return chapters_with(site, r'"scene":')
 
 
 def test_three_dimensional_figures_turn(browser, site, served):
-    eye = "plot => JSON.stringify(plot._fullLayout.scene._scene.getCamera().eye)"
-    for path in chapters_with(site, r'"scene":|"type":"(?:surface|mesh3d|scatter3d)"'):
+    for path in solids(site):
         with Visit(browser, served) as visit:
-            for figure in visit.open(path).locator(".book-plotly:has(.gl-container canvas)").all():
-                plot = figure.locator(".js-plotly-plot")
+            for figure in visit.open(path).locator(".book-solid").all()[:2]:
+                hint = figure.locator(".book-hint")
+                hint.scroll_into_view_if_needed()
+                plot = figure.locator(".js-plotly-plot:has(canvas)")
+                changes(visit.page, plot, EYE, functools.partial(hint.press, "ArrowLeft"))
+                hint.click()
                 plot.scroll_into_view_if_needed()
-                changes(
-                    visit.page, plot, eye, functools.partial(drag, visit.page, plot.bounding_box(), right=80)
-                )
+                turn = functools.partial(drag, visit.page, plot.bounding_box(), right=80)
+                changes(visit.page, plot, EYE, turn)
             assert not visit.problems
+
+
+def test_wheel_scrolls_the_page_over_a_solid_until_it_is_clicked(browser, site, served):
+    with Visit(browser, served) as visit:
+        page = visit.open(solids(site)[0])
+        figure = page.locator(".book-solid").first
+        figure.scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+        box = figure.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.wheel(0, 60)
+        page.wait_for_function("y => scrollY !== y", arg=page.evaluate("scrollY"))
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 3)
+        plot = figure.locator(".js-plotly-plot")
+        changes(page, plot, EYE, functools.partial(page.mouse.wheel, 0, 60))
+        assert not visit.problems
+
+
+def test_solids_far_away_give_their_context_back(browser, site, served):
+    path = max(solids(site), key=lambda path: (site / path).read_text().count('class="book-plotly'))
+    with Visit(browser, served, PHONE) as visit:
+        page = visit.open(path)
+        assert page.locator(".book-solid").count() > 8
+        assert page.locator(".book-solid:has(canvas)").count() < 8
+        first = page.locator(".book-solid").first
+        first.scroll_into_view_if_needed()
+        first.locator("canvas").first.wait_for()
+        assert not visit.problems
+
+
+def test_no_button_of_a_figure_sends_it_elsewhere(browser, site, served):
+    with Visit(browser, served) as visit:
+        page = visit.open(chapters_with(site, "book-plotly output")[0])
+        titles = page.locator(".modebar-btn").evaluate_all("all => all.map(b => b.dataset.title)")
+        assert any("PNG" in title for title in titles)
+        assert not [title for title in titles if re.search("share|cloud|edit", title, re.I)]
+
+
+def test_paper_is_white(browser, site, served):
+    with Visit(browser, served) as visit:
+        visit.page.emulate_media(color_scheme="dark")
+        page = visit.open(chapters_with(site, "book-plotly output")[0])
+        ink = "getComputedStyle(document.querySelector('.bd-article pre')).color"
+        on_screen = page.evaluate(ink)
+        page.emulate_media(media="print", color_scheme="dark")
+        page.wait_for_function(f"{ink} !== '{on_screen}'")
+        assert max(map(int, re.findall(r"\d+", page.evaluate(ink))[:3])) < 128
+        page.emulate_media(media="screen", color_scheme="dark")
+        page.wait_for_function(f"{ink} === '{on_screen}'")
 
 
 def test_theme_switch_recolours_page_and_figures(browser, site, served):

@@ -104,7 +104,7 @@ class Claim:
             + ("" if self.error is None else f" ± {two_digits(self.error)}"),
             "Deviation": "–" if counted else two_digits(self.ours - self.reference),
             "Allowed": "–" if counted else two_digits(self.allowed) + noise,
-            "Holds": "yes" if self.passed else "NO" if self.quiet else "NO, too noisy",
+            "Ours agrees": "yes" if self.passed else "NO" if self.quiet else "NO, too noisy",
         }
 
     def __str__(self) -> str:
@@ -114,7 +114,7 @@ class Claim:
         return f"{self.name}: got {self.ours!r}{noise}, expected {wanted} ({self.how})"
 
 
-HEADER = ("Claim", "Slide", "Talk", "Reference", "Ours", "Deviation", "Allowed", "Holds")
+HEADER = ("Claim", "Slide", "Talk", "Reference", "Ours", "Deviation", "Allowed", "Ours agrees")
 
 
 def _bounding(kind: str, says: str) -> Callable[..., None]:
@@ -159,7 +159,7 @@ class Claims:
     >>> claims.at_most("its error", bound=1e-6, how="our goal", ours=1e-7)
     >>> claims.true("it is positive", 0.5000001 > 0, how="its sign")
     >>> table(claims.claims)
-    Claim          | Slide | Talk | Reference           | Ours       | Deviation | Allowed | Holds
+    Claim          | Slide | Talk | Reference           | Ours       | Deviation | Allowed | Ours agrees
     one half       | –     | –    | = 0.50000000 (exact) | 0.50000010 | 10⁻⁷      | 10⁻⁶    | yes
     its error      | –     | –    | ≤ 10⁻⁶ (our goal)    | 10⁻⁷       | -9×10⁻⁷   | 0       | yes
     it is positive | –     | –    | yes (its sign)       | yes        | –         | –       | yes

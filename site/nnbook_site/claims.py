@@ -171,7 +171,9 @@ def _cells(app: Sphinx, here: str, page: str, claim: Claim) -> list[Cell]:
     allowed, _, sigma = texts["Allowed"].partition(", ")
     place = f"cell-{claim.cell}" if claim.cell else None
     name = make_refnode(app.builder, here, page, place, _formulas(claim.name))
-    verdict = nodes.inline(text=texts["Holds"], classes=["book-passed" if claim.passed else "book-failed"])
+    verdict = nodes.inline(
+        text=texts["Ours agrees"], classes=["book-passed" if claim.passed else "book-failed"]
+    )
     return [
         [name, *_small(claim.slide, "book-how")],
         [nodes.Text(reference), *_small(claim.how, "book-how")],

@@ -27,9 +27,10 @@ def alternative_text(figure: dict[str, Any], cell_metadata: dict[str, Any]) -> s
 
 
 def plotly_html(figure: dict[str, Any], alt: str = "") -> str:
-    """The figure as JSON inside a box of its height, for ``book.js`` to draw."""
-    text = json.dumps(figure, separators=(",", ":")).replace("</", "<\\/")
-    height = int(figure.get("layout", {}).get("height") or 450)
+    """The figure as JSON inside a box of its height, for ``book.js`` to draw in the page's own template."""
+    layout = {k: v for k, v in figure.get("layout", {}).items() if k != "template"}
+    text = json.dumps({**figure, "layout": layout}, separators=(",", ":")).replace("</", "<\\/")
+    height = int(layout.get("height") or 450)
     label = f' role="figure" aria-label="{html.escape(alt)}"' if alt else ""
     return (
         f'<div class="book-plotly output"{label}><div style="height:{height}px"></div>'

@@ -93,7 +93,7 @@ def test_a_run_noisier_than_announced_fails(kind, sigma, excess):
     loud = claim(kind, error=sigma * (1 + excess), sigma=sigma)
     assert not loud.passed
     assert "error accepted" in str(loud)
-    assert loud.texts()["Holds"] == "NO, too noisy"
+    assert loud.texts()["Ours agrees"] == "NO, too noisy"
 
 
 @pytest.mark.parametrize("lost", ["ours", "reference", "error"])
