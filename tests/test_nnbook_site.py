@@ -2,10 +2,13 @@
 
 import copy
 import json
+from base64 import b64decode, b64encode
+from io import BytesIO
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 from sphinx.cmd.build import build_main
 
 from nnbook_site.execute import main, tidy
@@ -100,6 +103,24 @@ def test_tidy_drops_what_differs_between_runs():
     assert once.cells[0].metadata == {"tags": ["a"]}
     assert "8a1f" not in str(once)
     assert list(once.cells[0].outputs[1].data) == [PLOTLY_MIME]
+    assert tidy(copy.deepcopy(once)) == once
+
+
+def picture(mode, colour):
+    file = BytesIO()
+    Image.new(mode, (300, 200), colour).save(file, format="PNG")
+    return b64encode(file.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "kept"), [("RGBA", "#0072b2ff", "P"), ("RGBA", "#0072b280", "RGBA")]
+)
+def test_tidy_stores_opaque_pictures_in_few_colours(mode, colour, kept):
+    output = new_output("display_data", data={"image/png": picture(mode, colour)})
+    once = tidy(new_notebook(cells=[new_code_cell("x", outputs=[output])]))
+    image = Image.open(BytesIO(b64decode(once.cells[0].outputs[0].data["image/png"])))
+    assert image.mode == kept
+    assert image.convert("RGB").getpixel((0, 0)) == (0, 114, 178)
     assert tidy(copy.deepcopy(once)) == once
 
 

@@ -85,7 +85,7 @@ def test_figure_opens_where_it_is_told():
     assert wave.figure.data[0].y == wave.at(2.0).data[0].y
     assert wave.figure.layout.title.text == wave.at(2.0).layout.title.text
     assert wave.live().children[0].value == 2.0
-    with pytest.raises(ValueError, match="opens_at: got 3.0, expected one of the values"):
+    with pytest.raises(ValueError, match=r"opens_at: got 3\.0, expected one of the values"):
         wave_slider(values=[1.0, 2.0, 4.0], opens_at=3.0)
 
 
