@@ -19,6 +19,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
     "tanh": torch.tanh,
     "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "identity": lambda z: z,
     "silu": F.silu,
     "gelu": F.gelu,
     "sin": torch.sin,

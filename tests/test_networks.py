@@ -13,6 +13,8 @@ FORMULAS = {
     "softplus": lambda z: np.logaddexp(0, z),
     "tanh": np.tanh,
     "relu": lambda z: np.maximum(0, z),
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "identity": lambda z: z,
     "silu": lambda z: z * expit(z),
     "gelu": lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
     "sin": np.sin,
@@ -95,7 +97,11 @@ def test_weights_have_the_announced_widths():
         ((1, (8, 0)), {}, r"hidden: got \(8, 0\) .* no size below 1"),
         ((0, (8,)), {}, r"hidden: got \(8,\) with 0 inputs .* no size below 1"),
         ((1, (8,), 0), {}, r"hidden: got \(8,\) with 1 inputs and 0 outputs"),
-        ((1, (8,)), {"activation": "swish"}, r"activation: got 'swish', expected one of gelu, relu, .*tanh"),
+        (
+            (1, (8,)),
+            {"activation": "swish"},
+            r"activation: got 'swish', expected one of gelu, identity, .*tanh",
+        ),
     ],
 )
 def test_wrong_network_is_named(arguments, options, message):

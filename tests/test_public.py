@@ -34,6 +34,7 @@ from nnbook import (
     quantum_dots,
     rg_flows,
     show,
+    symmetries,
     text,
 )
 from nnbook.continuum import determinants, local_energy, radial, systems
@@ -181,6 +182,14 @@ def convex():
 
 def brane():
     return bulk.BulkFlow(bulk.BulkMetric.schwarzschild())
+
+
+def head():
+    return symmetries.Attention(3, 2, project=True, generator=dice())
+
+
+def linear_ode():
+    return symmetries.LinearODE(2, 8, generator=dice())
 
 
 def bowl(x):
@@ -1012,6 +1021,44 @@ TABLE = {
         quantum_dots.radial_density,
         {"samples": place(), "bins": 5, "reach": 3.0},
     ),
+    # symmetries
+    "Attention": (
+        lambda **a: symmetries.Attention(generator=dice(), **a),
+        {"width": 3, "head": 2, "values": 2, "scores": "relu"},
+    ),
+    "Attention.forward": method("forward", head, x=some(2, 5, 3)),
+    "LinearODE": (symmetries.LinearODE, {"dim": 2, "nodes": 8}),
+    "LinearODE.forward": method("forward", linear_ode, x=some(3, 2)),
+    "LinearODE.path": method("path", linear_ode, x=some(3, 2)),
+    "LinearODE.between": method("between", linear_ode, at=torch.tensor([0.2, 0.5], **F)),
+    **{
+        f"symmetries.{kind.__name__}": (
+            lambda kind=kind, module=module, parameters=None, **a: kind(**a).apply(
+                module,
+                some(sum(p.numel() for p in module.parameters())) if parameters is None else parameters,
+            ),
+            arguments,
+        )
+        for kind, module, arguments in (
+            (symmetries.UnitMixing, mlp(2, 3, 1), {"matrix": some(3, 3), "layer": 0}),
+            (symmetries.Permutation, mlp(2, 3, 1), {"order": (2, 0, 1), "layer": 0, "parameters": some(13)}),
+            (symmetries.Rescaling, mlp(2, 3, 1), {"factors": some(3).exp(), "layer": 0}),
+            (symmetries.HeadMixing, head(), {"matrix": some(2, 2)}),
+            (symmetries.ValueMixing, head(), {"matrix": some(2, 2)}),
+            (symmetries.Scaling, head(), {"query": 2.0, "key": 2.0, "value": 0.25}),
+            (symmetries.Frame, linear_ode(), {"g": some(8, 2, 2)}),
+            (symmetries.TimeChange, linear_ode(), {"f": linear_ode().bubbles[:, 0] / 5}),
+        )
+    },
+    "Rescaling.defect": method(
+        "defect", lambda: symmetries.Rescaling(some(3).exp()), module=mlp(2, 3, 1), inputs=some(5, 2)
+    ),
+    "rank": (symmetries.rank, {"rows": some(4, 3), "tolerance": 1e-8}),
+    "reached": (
+        lambda **a: symmetries.reached(mlp(2, 2, 1), generator=dice(), **a),
+        {"inputs": some(9, 2), "depth": 1},
+    ),
+    "geodesic": (symmetries.geodesic, {"x": some(3, 2) / 5, "v": some(3, 2), "t": 1.0, "sign": 1}),
     # training
     "invert": (
         lambda **a: inverse.invert(lambda t: (t - 1, torch.eye(2, **F)), **a),
