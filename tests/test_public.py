@@ -24,6 +24,7 @@ from nnbook import (
     derivatives,
     discrete_geometry,
     emergent_geometry,
+    emergent_qm,
     flow_samplers,
     network_spacetime,
     networks,
@@ -1059,6 +1060,50 @@ TABLE = {
         {"inputs": some(9, 2), "depth": 1},
     ),
     "geodesic": (symmetries.geodesic, {"x": some(3, 2) / 5, "v": some(3, 2), "t": 1.0, "sign": 1}),
+    # emergent quantum mechanics
+    "propagator": (emergent_qm.propagator, {"potential": some(3), "spacing": 0.1}),
+    "waves": (emergent_qm.waves, {"potential": some(3, 4), "spacing": 0.1}),
+    "potentials": (
+        partial(emergent_qm.potentials, generator=dice()),
+        {"kind": "deep", "count": 2, "sites": 3, "spacing": 0.1},
+    ),
+    "condensates": (
+        partial(emergent_qm.condensates, steps=100),
+        {"trap": some(1, 4), "spacing": 0.1, "interaction": 1.0, "number": 1.0, "tolerance": 1e-3},
+    ),
+    "Translator": (
+        lambda **a: emergent_qm.Translator(generator=dice(), **a)(some(2, 3)),
+        {"hidden": 2, "degree": 2},
+    ),
+    **{
+        f"Translator.{name}": method(
+            name, lambda: emergent_qm.Translator(2, generator=dice()), potential=some(2, 3)
+        )
+        for name in ("states", "forward")
+    },
+    "fit_translator": (
+        lambda **a: emergent_qm.fit_translator(emergent_qm.Translator(1, generator=dice()), **a),
+        {
+            "potential": some(2, 4),
+            "density": abs(some(2, 4)),
+            "windows": (2, 4),
+            "steps": 1,
+            "tolerance": 1e-3,
+        },
+    ),
+    "Distiller": (
+        lambda **a: emergent_qm.Distiller(generator=dice(), **a)(some(2, 5)),
+        {"activations": 3, "latent": 2, "hidden": (4,), "degree": 2},
+    ),
+    "emergent_qm.windows": (
+        partial(emergent_qm.windows, generator=dice()),
+        {"states": some(2, 5, 3), "potential": some(2, 5), "length": 2, "count": 3},
+    ),
+    "intrinsic_dimension": (emergent_qm.intrinsic_dimension, {"points": some(9, 3)}),
+    "sparse_regression": (
+        emergent_qm.sparse_regression,
+        {"library": some(9, 3), "target": some(9, 2), "threshold": 0.1, "ridge": 0.1},
+    ),
     # training
     "invert": (
         lambda **a: inverse.invert(lambda t: (t - 1, torch.eye(2, **F)), **a),
