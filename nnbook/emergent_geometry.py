@@ -2,8 +2,8 @@ r"""What the chapter *Geometry from a Boltzmann machine* reads.
 
 Two ways in which a geometry is the weights of a network. A scalar field in anti-de Sitter space is a deep
 Boltzmann machine of Gaussian units, a layer a depth (:class:`Bulk`). And the entanglement of a quantum state,
-region by region, is the free energy of an Ising model on layers of rings, whose couplings are the sizes
-of bonds (:class:`Rings`).
+region by region, is the free energy of an Ising model whose couplings are the sizes of bonds, on a tree
+(:func:`tree_entropies`) or on layers of rings (:class:`Rings`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from torch import Tensor
 
 from nnbook.arrays import check_counts, check_numbers, check_values, finite, positive
 from nnbook.exact.enumerate import configurations
+from nnbook.train.inverse import choose, invert
 
-__all__ = ["Bulk", "Rings", "majorana_entropies", "majorana_modes"]
+__all__ = ["Bulk", "Rings", "choose", "invert", "majorana_entropies", "majorana_modes", "tree_entropies"]
 
 Array = NDArray[np.float64]
 
@@ -160,19 +161,51 @@ def majorana_entropies(covariance: Array, regions: Array) -> Array:
     return np.array(found)
 
 
-@dataclass(frozen=True, eq=False)
-class Rings:
-    r"""An Ising model on rings, one in the other: the entanglement features of a random tensor network.
+def tree_entropies(regions: Tensor, couplings: Tensor) -> Tensor:
+    r"""Entropies of regions from an Ising model on a binary tree over a ring of cells, ``(regions,)``, in nats.
 
-    The spins of the boundary say which sites belong to a region, -1 inside and +1 outside. Behind each of
-    them there is a spin in every layer. Bonds along a ring and bonds to the next ring have a coupling each,
-    the same all around,
+    The spins of the boundary say which cells belong to a region, -1 inside and +1 outside. Two cells have a
+    parent, two parents have one, and so on up to a root; all these are summed over,
 
     .. math:: e^{-S(A)} = \frac{Z[\sigma_A]}{Z[\uparrow]}, \qquad
               Z[\sigma] = \sum_{\tau} e^{\sum_\text{bonds} J (\tau\tau' - 1)} .
 
-    A bond of dimension D has :math:`J = \frac12 \ln D` :cite:p:`you2018`. The sum is exact, by a transfer
-    matrix around the ring.
+    Without loops the sum is done from the leaves to the root. A bond of dimension D has
+    :math:`J = \frac12 \ln D` :cite:p:`you2018`. A tree may stand at any cell; S is the mean over all places.
+
+    Args:
+        regions: true or 1 where a cell belongs to the region, ``(regions, cells)``.
+        couplings: of each level of bonds from the boundary on, ``(levels,)``; there are ``2**levels`` cells.
+
+    Raises:
+        ValueError: other shapes, no regions, couplings of more than 100.
+
+    >>> tree_entropies(torch.tensor([[1, 0]]), torch.tensor([0.5]))
+    tensor([0.4338])
+    """
+    check_numbers("couplings", couplings)
+    check_values("couplings", couplings, ("levels",))
+    check_counts(levels=len(couplings))
+    finite("largest coupling", couplings.abs().max(), most=100)
+    check_values("regions", regions, ("regions", 2 ** len(couplings)))
+    check_counts(regions=len(regions))
+    whole = torch.cat([torch.zeros_like(regions[:1]), regions]).bool()
+    places = torch.stack([whole.roll(place, 1) for place in range(whole.shape[1])], 1)
+    spin = (1 - 2 * places.long()).to(couplings)
+    weight = couplings[0] * (torch.stack([spin, -spin], -1) - 1)  # logarithm, for a parent up and down
+    for coupling in couplings[1:]:
+        weight = weight[..., 0::2, :] + weight[..., 1::2, :]
+        weight = torch.logaddexp(weight, weight.flip(-1) - 2 * coupling)
+    log_z = weight.sum(-2).logsumexp(-1)
+    return log_z[0, 0] - log_z[1:].mean(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Rings:
+    r"""The Ising model of :func:`tree_entropies` on rings instead, one in the other, as many cells on each.
+
+    Behind each cell of the boundary there is a spin in every layer. Bonds along a ring and bonds to the next
+    ring have a coupling each, the same all around. The sum is exact, by a transfer matrix around the ring.
 
     Attributes:
         layers: of spins that are summed over, at most 6.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -17,15 +17,13 @@ import numpy as np
 import torch
 from scipy.interpolate import BSpline
 from torch import Tensor
-from torch.func import jacfwd
 
 from nnbook.arrays import check_counts, check_numbers, check_values, finite, like, positive
-from nnbook.dynamics.integrators import Field, Method, euler, integrate, leapfrog, midpoint, rk4
-from nnbook.networks import random_parameter
+from nnbook.dynamics.integrators import Method, euler, integrate, leapfrog, midpoint, rk4
+from nnbook.train.inverse import choose, invert
 
-__all__ = ["Field", "Method", "euler", "integrate", "leapfrog", "midpoint", "random_parameter", "rk4"]
-__all__ += ["Found", "Misses", "Motion", "Shot", "find_friction", "hamiltonian_layer", "smooth", "splines"]
-__all__ += ["fit_drag", "taylor"]
+__all__ = ["Found", "Misses", "Motion", "Shot", "choose", "euler", "find_friction", "hamiltonian_layer"]
+__all__ += ["integrate", "invert", "leapfrog", "midpoint", "rk4", "smoothed", "splines", "taylor"]
 
 Function = Callable[[Tensor], Tensor]
 
@@ -228,9 +226,8 @@ class Found:
         band: its standard error, from the scatter of the starts and the smoothness assumed.
         coefficients: of the splines, ``(count,)``.
         noise: scatter of the starts about the curve, as estimated.
-        freedom: how many numbers the data have determined, the trace of the smoothing matrix.
-        strength: of the smoothness.
-        rounds: Gauss-Newton steps in all.
+        freedom: how many numbers the data have determined.
+        rounds: Gauss-Newton steps in all, none if the distances were taken as linear.
     """
 
     times: Tensor
@@ -239,8 +236,7 @@ class Found:
     coefficients: Tensor
     noise: float
     freedom: float
-    strength: float
-    rounds: int
+    rounds: int = 0
 
     def __repr__(self) -> str:
         return (
@@ -250,52 +246,33 @@ class Found:
         )
 
 
-class Smoothed(NamedTuple):
-    coefficients: Tensor
-    covariance: Tensor
-    noise: float
-    freedom: float
-    strength: float
+def smoothed(motion: Motion, miss: Misses, at: Tensor, strengths: Sequence[float]) -> Found:
+    r"""The friction that brings points onto the curve, if their distances were linear in its splines.
 
-
-def smooth(rows: Tensor, targets: Tensor, roughness: Tensor, strengths: Tensor) -> Smoothed:
-    r"""Least squares with a penalty, :math:`|Ac - y|^2 + n\lambda\, c^TRc`, its strength chosen blind.
-
-    Generalised cross-validation takes the strength with the smallest :math:`n\,|Ac-y|^2/(n - \nu)^2`, where
-    :math:`\nu` is the trace of the smoothing matrix :cite:p:`craven1979`. The covariance is that of the
-    posterior if the penalty is a prior, :math:`\sigma^2 (A^TA + n\lambda R)^{-1}` :cite:p:`wahba1983`.
+    Second differences of the coefficients are kept small. How small is chosen blind: of the strengths that
+    with the least score of cross-validation :cite:p:`craven1979`. The band is that of the posterior if the
+    penalty is a prior :cite:p:`wahba1983`, so it does not know what the penalty holds back.
 
     Args:
-        rows: A, ``(n, k)``.
-        targets: y, ``(n,)``.
-        roughness: R, ``(k, k)``.
-        strengths: the candidates for :math:`\lambda`.
-
-    Returns:
-        coefficients ``(k,)``, covariance ``(k, k)``, noise :math:`\sigma`, freedom :math:`\nu`, strength.
+        motion: the equation.
+        miss: distances of the points and their derivatives, at the present coefficients.
+        at: these coefficients, ``(count,)``.
+        strengths: the candidates.
 
     Raises:
-        ValueError: shapes that do not agree; fewer rows than the data would determine.
+        ValueError: shapes that do not agree, no strengths.
     """
-    check_values("rows", rows, ("n", "k"), dtype=torch.float64)
-    check_values("targets", targets, (len(rows),), dtype=torch.float64)
-    check_values("roughness", roughness, (rows.shape[1], rows.shape[1]), dtype=torch.float64)
-    check_values("strengths", strengths, ("strengths",), dtype=torch.float64)
-    check_counts(least=2, rows=len(rows))
-    gram, right, best = rows.mT @ rows, rows.mT @ targets, None
-    for strength in strengths.tolist():
-        whole = gram + len(rows) * strength * roughness
-        solved = torch.linalg.lstsq(whole, torch.cat([right[:, None], gram], 1), driver="gelsd").solution
-        freedom = float(solved[:, 1:].trace())
-        rest = float((rows @ solved[:, 0] - targets).square().sum())
-        left = max(len(rows) - freedom, 1e-9 * len(rows))
-        if best is None or rest / left**2 < best[0]:
-            best = rest / left**2, solved[:, 0], whole, rest / left, freedom, strength
-    if best is None:
-        raise ValueError("strengths: got none, expected at least one")
-    _, coefficients, whole, variance, freedom, strength = best
-    covariance = variance * torch.linalg.pinv(whole, hermitian=True)
-    return Smoothed(coefficients, covariance, math.sqrt(variance), freedom, strength)
+    check_values("at", at, ("count",), dtype=torch.float64)
+    check_values("distances", miss.distance, ("n",), dtype=torch.float64)
+    check_values("by_shape", miss.by_shape, (len(miss.distance), len(at)), dtype=torch.float64)
+    shapes, bend = splines(len(at), motion.times), torch.from_numpy(np.diff(np.eye(len(at)), 2, axis=0))
+    found = invert(
+        lambda c: (miss.distance + miss.by_shape @ (c - at), miss.by_shape), at, bend, strengths=strengths
+    )
+    best = min(found, key=lambda one: one.score)
+    noise = best.misfit / max(1 - best.degrees / len(best.residuals), 1e-9) ** 0.5
+    band = noise * (shapes @ best.covariance * shapes).sum(1).clamp(min=0).sqrt()
+    return Found(motion.times, shapes @ best.params, band, best.params, noise, best.degrees)
 
 
 def find_friction(
@@ -333,21 +310,18 @@ def find_friction(
     sizes = [max(20, round(finite("shares", share, least=0, most=1) * len(starts))) for share in shares]
     check_counts(shares=len(sizes))
     shapes = splines(count, motion.times)
-    bend = torch.from_numpy(np.diff(np.eye(count), 2, axis=0))
     near = starts[_energy(motion, starts).argsort()]
     c, rounds = _coefficients(guess, count, starts), 0
     for stage, size in enumerate(sizes, start=1):
-        strengths = torch.logspace(len(sizes) - stage - 7, 2, 25, dtype=starts.dtype)
+        strengths = np.logspace(len(sizes) - stage - 7, 2, 25).tolist()
         for _ in range(steps):
-            miss = motion.misses(near[:size], shapes @ c, shapes)
-            found = smooth(miss.by_shape, miss.by_shape @ c - miss.distance, bend.mT @ bend, strengths)
+            found = smoothed(motion, motion.misses(near[:size], shapes @ c, shapes), c, strengths)
             change = found.coefficients - c
             size_of_change = float((shapes @ change).abs().max())
             c, rounds = c + change * min(1.0, 0.1 / max(size_of_change, 1e-12)), rounds + 1
             if size_of_change < tolerance:
                 break
-    band = (shapes @ found.covariance * shapes).sum(1).clamp(min=0).sqrt()
-    return Found(motion.times, shapes @ c, band, c, found.noise, found.freedom, found.strength, rounds)
+    return replace(found, friction=shapes @ c, coefficients=c, rounds=rounds)
 
 
 def _coefficients(guess: float | Tensor, count: int, other: Tensor) -> Tensor:
@@ -362,52 +336,3 @@ def _energy(motion: Motion, starts: Tensor) -> Tensor:
     x, v = starts.unbind(1)
     work = -(motion.force(0 * x) + 4 * motion.force(x / 2) + motion.force(x)) * x / 6
     return work + v**2 / 2
-
-
-# A falling body
-
-
-def fit_drag(
-    before: Tensor, after: Tensor, nodes: Tensor, times: Tensor, *, gravity: float = 10.0, steps: int = 8
-) -> Tensor:
-    r"""The drag F(v) at nodes, from velocities before and after a fall: :math:`\dot v = g - F(v)`.
-
-    F is linear between its nodes; its second differences are kept small with a strength that cross-validation
-    chooses. It begins as a line through zero: a jagged start makes the layers chaotic.
-
-    Args:
-        before, after: velocities at the first and the last time, ``(n,)``.
-        nodes: rising velocities, ``(nodes,)``, that reach beyond all that occur.
-        times: of the layers, ``(layers + 1,)``.
-        gravity: g.
-        steps: Gauss-Newton steps.
-
-    Returns:
-        F at the nodes.
-
-    Raises:
-        ValueError: shapes that do not agree, nodes that do not rise.
-    """
-    check_values("before", before, ("n",), dtype=torch.float64)
-    check_values("after", after, (len(before),), dtype=torch.float64)
-    check_values("nodes", nodes, ("nodes",), dtype=torch.float64)
-    check_counts(least=4, nodes=len(nodes))
-    check_counts(steps=steps)
-    if not (nodes.diff() > 0).all():
-        raise ValueError("nodes: got some out of order, expected rising velocities")
-
-    def fall(drag: Tensor) -> Tensor:
-        def field(t: Tensor, v: Tensor) -> Tensor:
-            place = torch.searchsorted(nodes, v.detach()).clamp(1, len(nodes) - 1)
-            low, high = nodes[place - 1], nodes[place]
-            return gravity - drag[place - 1] - (drag[place] - drag[place - 1]) * (v - low) / (high - low)
-
-        return integrate(rk4, field, before, times)[-1]
-
-    bend = torch.from_numpy(np.diff(np.eye(len(nodes)), 2, axis=0)).to(nodes)
-    drag = 2 * gravity * nodes / nodes[-1]
-    for _ in range(steps):
-        rows = jacfwd(fall)(drag)
-        strengths = torch.logspace(-10, 0, 11, dtype=nodes.dtype)
-        drag = smooth(rows, rows @ drag + after - fall(drag), bend.mT @ bend, strengths).coefficients
-    return drag

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnbook.emergent_geometry import Bulk, Rings, majorana_entropies, majorana_modes
+from nnbook.emergent_geometry import Bulk, Rings, majorana_entropies, majorana_modes, tree_entropies
 
 F = {"dtype": torch.float64}
 
@@ -72,6 +72,36 @@ def test_rings_by_brute_force():
     np.testing.assert_allclose(ours, wanted, atol=1e-12)
 
 
+def test_tree_by_brute_force():
+    """Four cells, two parents and a root, at each of the four places."""
+    first, second = 0.4, 0.7
+    region = np.array([1, 0, 0, 0])
+
+    def log_z(cells):
+        total = 0.0
+        for left, right, root in itertools.product((1, -1), repeat=3):
+            energy = first * (left * (cells[0] + cells[1]) + right * (cells[2] + cells[3]) - 4)
+            total += math.exp(energy + second * (root * (left + right) - 2))
+        return math.log(total)
+
+    two = np.array([1, 1, 0, 0])
+    wanted = [
+        log_z(np.ones(4)) - np.mean([log_z(1 - 2 * np.roll(one, k)) for k in range(4)])
+        for one in (region, two)
+    ]
+    ours = tree_entropies(torch.from_numpy(np.stack([region, two])), torch.tensor([first, second], **F))
+    np.testing.assert_allclose(ours, wanted, atol=1e-13)
+
+
+def test_tree_with_a_bond_cut_ends_there():
+    """Behind a level without coupling nothing is felt, and a region and its complement have one entropy."""
+    regions = torch.from_numpy(np.random.default_rng(2).integers(0, 2, (6, 8)))
+    short, long = torch.tensor([0.4, 0.0, 0.3], **F), torch.tensor([0.4, 0.0, 1.9], **F)
+    ours = tree_entropies(regions, short)
+    torch.testing.assert_close(ours, tree_entropies(regions, long))
+    torch.testing.assert_close(ours, tree_entropies(1 - regions, short))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -80,9 +110,10 @@ def test_rings_by_brute_force():
         (lambda: majorana_modes(5), "sites: got 5, expected an even number"),
         (lambda: majorana_modes(8, 2.0), "mass: got 2"),
         (lambda: Rings(7), "layers: got 7"),
+        (lambda: tree_entropies(torch.ones(2, 6), torch.ones(2)), r"regions: got shape \(2, 6\)"),
         (lambda: Rings(2).entropies(torch.ones(1, 4), torch.ones(3)), r"couplings: got shape \(3,\)"),
     ],
-    ids=["depth", "weights", "odd", "mass", "layers", "couplings"],
+    ids=["depth", "weights", "odd", "mass", "layers", "tree", "couplings"],
 )
 def test_wrong_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):

@@ -827,6 +827,10 @@ TABLE = {
         emergent_geometry.majorana_entropies,
         {"covariance": emergent_geometry.majorana_modes(8), "regions": np.eye(8)[:3]},
     ),
+    "tree_entropies": (
+        emergent_geometry.tree_entropies,
+        {"regions": torch.eye(4, **F)[:3], "couplings": some(2).abs()},
+    ),
     "Rings": (emergent_geometry.Rings, {"layers": 2}),
     "Rings.entropies": method(
         "entropies", lambda: emergent_geometry.Rings(2), regions=torch.eye(4)[:3], couplings=some(4).abs()
@@ -875,29 +879,15 @@ TABLE = {
         "onto_curve", calm_motion, starts=some(5, 2), friction=0 * some(9), rounds=1, stride=0.1
     ),
     "splines": (network_spacetime.splines, {"count": 5, "times": torch.linspace(0, 1, 7, **F)}),
-    "smooth": (
-        network_spacetime.smooth,
-        {
-            "rows": some(9, 3),
-            "targets": some(9),
-            "roughness": torch.eye(3, **F),
-            "strengths": 0.1 + some(2) ** 2,
-        },
+    "smoothed": (
+        lambda **a: network_spacetime.smoothed(
+            calm_motion(), network_spacetime.Misses(some(9), some(9, 4)), strengths=[0.1], **a
+        ),
+        {"at": some(4)},
     ),
     "find_friction": (
         lambda **a: network_spacetime.find_friction(calm_motion(), shares=(1.0,), **a),
         {"starts": some(25, 2), "guess": -0.1, "count": 4, "steps": 1, "tolerance": 1e-3},
-    ),
-    "fit_drag": (
-        network_spacetime.fit_drag,
-        {
-            "before": some(9).abs(),
-            "after": some(9).abs(),
-            "nodes": torch.linspace(0, 5, 5, **F),
-            "times": torch.linspace(0, 1, 3, **F),
-            "gravity": 1.0,
-            "steps": 1,
-        },
     ),
     "Term": (
         partial(physics_informed.Term, "data", lambda x, u: u.value),
