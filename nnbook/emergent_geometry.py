@@ -162,7 +162,7 @@ def majorana_entropies(covariance: Array, regions: Array) -> Array:
 
 
 def tree_entropies(regions: Tensor, couplings: Tensor) -> Tensor:
-    r"""Entropies of regions from an Ising model on a binary tree over a ring of cells, ``(regions,)``, in nats.
+    r"""Entropies of regions from an Ising model on a binary tree over cells, ``(regions,)``, in nats.
 
     The spins of the boundary say which cells belong to a region, -1 inside and +1 outside. Two cells have a
     parent, two parents have one, and so on up to a root; all these are summed over,
