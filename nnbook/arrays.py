@@ -14,6 +14,7 @@ from nnbook.exact.ranges import check_counts, finite, positive
 __all__ = [
     "Array",
     "Potential",
+    "check_columns",
     "check_counts",
     "check_indices",
     "check_input",
@@ -102,6 +103,33 @@ def check_numbers(name: str, values: object) -> None:
         raise TypeError(f"{name}: got a {type(values).__name__}, expected a tensor")
     if values.dtype not in (torch.float32, torch.float64, torch.complex64, torch.complex128):
         raise ValueError(f"{name}: got {values.dtype}, expected single or double precision; write .double()")
+
+
+def check_columns(*, positive: bool = False, **columns: Tensor) -> None:
+    """Check data of an experiment, columns ``(n,)`` in double precision, two rows or more.
+
+    Raises:
+        TypeError: no tensor.
+        ValueError: columns of different lengths, numbers that are not finite or, if asked for, not above zero
+            (the row and the column are named).
+
+    >>> check_columns(mass=torch.tensor([0.1, torch.nan]))
+    Traceback (most recent call last):
+    ValueError: data: got nan in row 1, column mass, expected finite numbers
+    """
+    for name, values in columns.items():
+        check_numbers(name, values)
+        numbers = values.flatten().real
+        bad = (~(numbers > (0 if positive else -torch.inf)) | numbers.isinf()).nonzero()
+        if len(bad):
+            what = f"{float(numbers[bad[0, 0]])} in row {int(bad[0, 0])}, column {name}"
+            expected = "finite numbers" + positive * " above zero"
+            raise ValueError(f"data: got {what}, expected {expected}")
+        check_values(name, values, ("n",), dtype=torch.float64)
+    lengths = {name: len(values) for name, values in columns.items()}
+    if min(lengths.values()) < 2 or len(set(lengths.values())) > 1:
+        got = " and ".join(f"{n} of {name}" for name, n in lengths.items())
+        raise ValueError(f"data: got {got}, expected at least two rows, as many of each")
 
 
 def check_indices(name: str, indices: Tensor, *, width: tuple[int, ...], count: int) -> None:

@@ -15,23 +15,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.integrate import cumulative_simpson, solve_ivp
-from scipy.interpolate import CubicSpline
-from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from nnbook.arrays import Array, check_counts, check_numbers, check_values, finite, like, positive
-from nnbook.dynamics.bulk import BulkFlow, BulkMetric, LearnedMetric, spline_basis
+from nnbook.arrays import check_columns, check_counts, check_numbers, check_values, finite, like, positive
+from nnbook.dynamics.bulk import BulkFlow, BulkMetric, LearnedMetric, check_state
+from nnbook.dynamics.mesons import Dilaton, dilaton, learn_wall, masses
+from nnbook.dynamics.splines import spline_basis
+from nnbook.dynamics.strings import Split, split
 from nnbook.exact.holography import ADS5_POTENTIAL, soft_wall
-from nnbook.train.inverse import Inversion, choose, invert
+from nnbook.train.inverse import choose, invert
 
-__all__ = ["ADS5_POTENTIAL", "BulkFlow", "BulkMetric", "Inversion", "LearnedMetric", "choose", "soft_wall"]
+__all__ = ["ADS5_POTENTIAL", "BulkFlow", "BulkMetric", "LearnedMetric", "soft_wall"]
 __all__ += [
     "CUTOFF",
     "FERMI",
-    "PUBLISHED",
-    "SLIDE",
     "Classified",
     "Condensate",
     "Dilaton",
@@ -39,21 +37,10 @@ __all__ += [
     "Split",
 ]
 __all__ += ["classify", "dictionary", "dilaton", "examples", "lattice_data", "layered", "learn_condensate"]
-__all__ += ["learn_wall", "masses", "meson_potential", "slide_metric", "split"]
+__all__ += ["learn_wall", "masses", "split"]
 
 #: The inverse lattice spacing, in GeV, and one inverse GeV in fm.
 CUTOFF, FERMI = 0.829, 0.19732698
-#: h of the public run, from the boundary to the last layer, and its radius in 1/GeV; read from its notebook.
-PUBLISHED = (
-    torch.tensor(
-        [3.134, 2.393, 1.607, 0.810, 0.062, -0.544, -0.878, -0.773, -0.007, 1.743, 4.975, 10.378, 18.706,
-         30.802, 46.993], dtype=torch.float64,
-    ),
-    3.85265,
-)  # fmt: skip
-#: Coefficients of h on the slide of the neural ODE, from the eighth power of 1 - eta to the constant.
-SLIDE = (8.2351, 8.0108, 7.6071, 6.9468, 150.8853, -130.8117, 55.5384, -2.22235, 3.7719)
-
 _ALPHA, _BETA = 3**0.5 / (2 * math.pi), math.pi / 3**0.5
 _E1, _E3 = math.exp(-1), math.exp(-3)
 
@@ -71,17 +58,7 @@ class Condensate:
     condensate: Tensor
 
     def __post_init__(self) -> None:
-        for name in ("mass", "condensate"):
-            values = getattr(self, name)
-            check_numbers(name, values)
-            bad = (~(values.flatten() > 0) | values.flatten().isinf()).nonzero()
-            if len(bad):
-                got = f"{float(values.flatten()[bad[0, 0]])} in row {int(bad[0, 0])}, column {name}"
-                raise ValueError(f"data: got {got}, expected finite numbers above zero")
-            check_values(name, values, ("n",), dtype=torch.float64)
-        if not len(self.mass) == len(self.condensate) >= 2:
-            got = f"{len(self.mass)} masses and {len(self.condensate)} condensates"
-            raise ValueError(f"data: got {got}, expected at least two, as many of each")
+        check_columns(positive=True, mass=self.mass, condensate=self.condensate)
 
     def without(self, row: int) -> Condensate:
         """All points but one."""
@@ -115,6 +92,9 @@ def dictionary(
 
     the solution close to the boundary for h = 4 and :math:`m^2 = -3` :cite:p:`hashimoto2018qcd`.
     """
+    check_state(mass, condensate)
+    if not isinstance(radius, Tensor):
+        positive("radius", radius, most=1e6)
     alpha, beta = _ALPHA * mass * radius, _BETA * condensate * radius**3
     cubic = coupling * alpha**3
     phi = alpha * _E1 + (beta - cubic / 2) * _E3
@@ -155,14 +135,12 @@ class Classified:
         radius: L, in 1/GeV.
         coupling: lambda.
         accuracy: share of the labels that the network says rightly.
-        history: the accuracy every hundred steps.
     """
 
     h: Tensor
     radius: float
     coupling: float
     accuracy: float
-    history: Array = field(repr=False)
 
 
 def classify(
@@ -184,9 +162,12 @@ def classify(
     that of a bump does, and a start with a dip.
     """
     check_counts(steps=steps, batch=batch)
-    radius, rate = positive("radius", radius), positive("rate", rate)
-    finite("coupling", coupling)
+    radius, rate = positive("radius", radius, most=100), positive("rate", rate, most=10)
+    finite("coupling", coupling, least=-100, most=100)
+    check_numbers("points", points)
     check_values("points", points, ("n", 2))
+    check_counts(points=len(points))
+    finite("points", points.abs().max(), most=100, remedy="give GeV and GeV^3")
     check_values("labels", labels, (len(points),), dtype=torch.bool)
     metric = BulkMetric(lambda eta: eta, horizon=1 / 15)
     eta = metric.grid(15)[:-1].float()
@@ -205,7 +186,6 @@ def classify(
 
     optimiser = torch.optim.Adam(leaves, lr=rate)
     cooling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history = [right()]
     for step in range(steps):
         draw = torch.randint(len(x), (batch,), generator=generator)
         sharp = 10 ** (1 + step / steps)
@@ -216,26 +196,20 @@ def classify(
         loss.backward()
         optimiser.step()
         cooling.step()
-        if step % 100 == 99:
-            history.append(right())
     done = h.detach().double(), float(size.detach()), float(strength.detach())
-    return Classified(*done, right(), np.array(history))
+    return Classified(*done, right())
 
 
-def layered(h: Tensor, *, horizon: float = 1 / 15) -> BulkMetric:
-    """The smooth metric through the values of h at published layers, from the boundary inwards, ``(n,)``."""
+def layered(h: Tensor, *, horizon: float = 1 / 15, shift: float = 0.0) -> BulkMetric:
+    """The smooth metric through the values of h at published layers, from the boundary inwards, ``(n,)``.
+
+    They stand where a layer begins, or inwards of that by a shift in steps; 0.5 is its middle.
+    """
+    finite("shift", shift, least=0, most=0.9)
+    check_values("h", h, ("n",), dtype=torch.float64)
     knots = BulkMetric(lambda eta: eta, horizon=horizon).grid(len(h))[:-1].flip(0)
+    knots = knots - shift * (1 - horizon) / len(h)
     return BulkMetric.learned(h.flip(0) - 1 / knots, knots, horizon=horizon)
-
-
-def slide_metric() -> BulkMetric:
-    """The polynomial that the slide prints for the neural ODE."""
-    powers = range(len(SLIDE) - 1, -1, -1)
-
-    def h(eta: Tensor) -> Tensor:
-        return torch.stack([a * (1 - eta) ** k for a, k in zip(SLIDE, powers, strict=True)]).sum(0)
-
-    return BulkMetric(h)
 
 
 # Outwards from the horizon
@@ -247,11 +221,9 @@ class Learned(LearnedMetric):
 
     Attributes:
         horizon_fields: of the points, ``(n,)``.
-        params: all numbers that were learnt.
     """
 
     horizon_fields: Tensor = field(repr=False)
-    params: Tensor = field(repr=False)
 
     def curve(self, fields: Tensor) -> Condensate:
         """Masses and condensates of fields at the horizon, those of them that are above zero."""
@@ -285,9 +257,7 @@ def learn_condensate(
     *,
     boundary: float | None = None,
     strengths: Sequence[float] = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
-    chosen: int | None = None,
     errors: tuple[float, float] = (0.03, 0.03),
-    coupling: float | None = None,
     knots: int = 10,
 ) -> Learned:
     r"""A metric through condensates, by shooting outwards from regular fields at the horizon.
@@ -297,16 +267,16 @@ def learn_condensate(
 
     Args:
         data: the points.
-        radius: L in 1/GeV.
+        radius: L in 1/GeV, from 1 to 10.
         boundary: h(1), to 0.01, if given; 4 is that of Anti-de Sitter space.
         strengths: of the penalty on :math:`\int s''^2`; the strongest that cross-validation allows is taken.
-        chosen: take this one of the strengths instead.
         errors: relative ones, of masses and condensates.
-        coupling: where :math:`\lambda` starts.
         knots: numbers of h.
     """
-    radius = positive("radius", radius)
+    radius = finite("radius", radius, least=1, most=10, remedy="give 1/GeV")
     check_counts(least=3, knots=knots)
+    if len(errors) != 2:
+        raise ValueError(f"errors: got {len(errors)}, expected two, of masses and of condensates")
     for error in errors:
         positive("errors", error)
     places = torch.linspace(0, 1, knots + 1, dtype=torch.float64)[1:]
@@ -316,9 +286,7 @@ def learn_condensate(
     dip = np.interp(places.numpy(), [0, 0.1, 0.3, 0.65, 1], [0, 10, 3, -0.5, 3.2])
     start[:knots] = like(dip, start) - 1 / places
     edge = None if boundary is None else finite("boundary", boundary)
-    start[knots] = math.log(
-        0.025 * (3.2 / radius) ** 8 if coupling is None else positive("coupling", coupling)
-    )
+    start[knots] = math.log(0.025 * (3.2 / radius) ** 8)  # along the flat direction
     start[knots + 1 :] = (32 * data.mass / radius).log() - start[knots] / 2  # the scale of the cubic force
 
     def flow(params: Tensor) -> BulkFlow:
@@ -338,21 +306,12 @@ def learn_condensate(
 
     fine = torch.linspace(0, 1, 101, dtype=torch.float64)
     penalty = torch.cat([spline_basis(fine, places, 2) / 10, torch.zeros(101, len(start) - knots)], 1)
-    found = invert(linearised, start, penalty, strengths=strengths, steps=200, tolerance=1e-6)
-    best = choose(found) if chosen is None else found[chosen]
+    best = choose(invert(linearised, start, penalty, strengths=strengths, steps=200, tolerance=1e-6))
     s, spread = best.params, best.covariance.diagonal().clamp(min=0).sqrt()
     return Learned(
-        flow(s).metric, places, 1 / places + s[:knots], spread[:knots], _pure(best.jacobian, knots),
-        float(s[knots].exp()), radius, best.strength, best.misfit, best.degrees, s[knots + 1 :].exp(), s,
+        flow(s).metric, places, 1 / places + s[:knots], spread[:knots], best.spectrum,
+        float(s[knots].exp()), radius, best.strength, best.misfit, best.degrees, s[knots + 1 :].exp(),
     )  # fmt: skip
-
-
-def _pure(jacobian: Tensor, knots: int) -> Tensor:
-    """Singular values of the metric's columns once the fields at the horizon have taken what they can."""
-    fields = torch.linalg.qr(jacobian[:, knots + 1 :]).Q
-    rest = jacobian[:, :knots] - fields @ (fields.mT @ jacobian[:, :knots])
-    values: Tensor = torch.linalg.svdvals(rest)
-    return values
 
 
 def _shoot(flow: BulkFlow, fields: Tensor, basis: Tensor, radius: float) -> tuple[Tensor, Tensor]:
@@ -375,170 +334,3 @@ def _shoot(flow: BulkFlow, fields: Tensor, basis: Tensor, radius: float) -> tupl
         row[:, :k], row[:, k] = change[:k].mT, change[k] * strength
         row[:, k + 1 :] = torch.diag(change[k + 1] * fields)
     return torch.stack([mass, condensate]), rows
-
-
-# The potential of two quarks
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    r"""f and g of a metric on a grid, with f = g = e^{2 eta} at the boundary.
-
-    Attributes:
-        eta: places from the horizon outwards, ``(n,)``.
-        log_f, log_g: logarithms of both, ``(n,)``.
-        temperature: of the horizon, in units of 1/L.
-    """
-
-    eta: Array = field(repr=False)
-    log_f: Array = field(repr=False)
-    log_g: Array = field(repr=False)
-    temperature: float
-
-    def potential(self, turns: Array, *, nodes: int = 240) -> Array:
-        r"""Separation and potential of strings that turn at places, ``(n, 2)``; without those that cannot.
-
-        .. math:: d = 2\int \frac{C\,d\eta}{\sqrt{g(fg - C^2)}}, \quad
-                  V = 2\int\sqrt f\Bigl(\frac1{\sqrt{1 - C^2/fg}} - 1\Bigr)d\eta -
-                  2\int_{\eta_h}^{\eta_0}\sqrt f\,d\eta
-
-        with :math:`C^2 = fg` at the turning point, in units of L and of the tension times 1/L
-        :cite:p:`maldacena1998`.
-        """
-        f, product = CubicSpline(self.eta, self.log_f), CubicSpline(self.eta, self.log_f + self.log_g)
-        below = CubicSpline(self.eta, cumulative_simpson(np.exp(self.log_f / 2), x=self.eta, initial=0))
-        x, w = np.polynomial.legendre.leggauss(nodes)
-        rows = []
-        for turn in turns:
-            reach = (self.eta[-1] - turn) ** 0.5
-            s, ds = reach * (x + 1) / 2, reach * w / 2
-            eta = turn + s**2
-            rise = product(eta) - product(turn)
-            if not (rise > 0).all():
-                continue
-            log_f, log_g = f(eta), product(eta) - f(eta)
-            apart = (4 * s * ds * np.exp(-log_g / 2) / np.sqrt(np.expm1(rise))).sum()
-            longer = np.expm1(-0.5 * np.log(-np.expm1(-rise)))
-            energy = (4 * s * ds * np.exp(log_f / 2) * longer).sum() - 2 * below(turn)
-            rows.append((apart, energy))
-        return np.array(rows).reshape(-1, 2)
-
-
-def split(metric: BulkMetric, *, match: float = 1.0, points: int = 4001, outer: float = 7.0) -> Split:
-    r"""f and g from h alone, for any dilaton potential.
-
-    The difference of two of Einstein's equations is :math:`X' + hX = 0` for
-    :math:`X = (\ln f/g)'`; a regular horizon fixes its constant, and with it the temperature.
-
-    Args:
-        metric: gives h, which is 4 beyond its boundary.
-        match: where h becomes 4; the metric is used below.
-        points: of the grid.
-        outer: its end.
-    """
-    check_counts(least=101, points=points)
-    positive("match", match)
-    eta = np.geomspace(1e-5, finite("outer", outer, least=2 * match), points)
-    place = torch.from_numpy(np.minimum(eta, match))
-    rest = np.where(eta <= match, metric.h(place).numpy() - 1 / eta, 4 - 1 / eta)  # without the pole
-    log = np.log(eta)
-    total = log + cumulative_simpson(rest * eta, x=log, initial=0)  # of h
-    inside = cumulative_simpson(np.exp(log - total), x=log, initial=0)
-    ratio = 2 * (inside - inside[-1]) * math.exp(total[0] - log[0])
-    total += 4 * eta[-1] - total[-1]
-    log_f, log_g = (2 * total + 3 * ratio) / 4, (2 * total - ratio) / 4
-    return Split(eta, log_f, log_g, float(np.exp(log_f[0] / 2) / eta[0] / (2 * math.pi)))
-
-
-# Mesons and the dilaton
-
-
-def meson_potential(wall: Tensor, knots: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    r"""The Schroedinger potential of a vector meson, ``(n,)``, and its derivatives by the wall, ``(n, k)``.
-
-    .. math:: U = \tfrac14 B'^2 - \tfrac12 B'', \qquad B' = \frac1z + P(z)
-
-    with P the natural spline through the wall's values at the knots and P(0) = 0; P = 2cz is the soft wall.
-    """
-    check_values("wall", wall, (len(knots),))
-    basis, slope = spline_basis(z, knots), spline_basis(z, knots, 1)
-    first = 1 / z + basis @ wall
-    second = -1 / z**2 + slope @ wall
-    return first**2 / 4 - second / 2, (first[:, None] * basis - slope) / 2
-
-
-def masses(wall: Tensor, knots: Tensor, states: int, *, points: int = 1400) -> tuple[Tensor, Tensor]:
-    """Masses of the lowest mesons and their derivatives by the wall, ``(states,)`` and ``(states, k)``.
-
-    Eigenvalues of a tridiagonal matrix; their derivatives are means of those of the potential.
-    """
-    check_counts(states=states, points=points)
-    z = torch.linspace(0, float(knots[-1]), points + 2, dtype=torch.float64)[1:-1]
-    potential, rows = meson_potential(wall, knots, z)
-    step = float(z[1] - z[0])
-    edge = np.full(points - 1, -1 / step**2)
-    squares, waves = eigh_tridiagonal(
-        potential.numpy() + 2 / step**2, edge, select="i", select_range=(0, states - 1)
-    )
-    found = like(np.sqrt(np.maximum(squares, 1e-12)), wall)
-    return found, (like(waves, wall) ** 2).mT @ rows / (2 * found[:, None])
-
-
-def learn_wall(
-    measured: Tensor, *, strength: float = 1e-6, reach: float = 16.0, knots: int = 16, error: float = 1e-3
-) -> tuple[Tensor, Tensor]:
-    """The smoothest wall with measured masses in GeV: its values and their knots, ``(k,)`` each.
-
-    Starts from the soft wall of the first mass.
-    """
-    check_values("measured", measured, ("n",))
-    positive("measured", measured.min())
-    positive("error", error)
-    places = torch.linspace(0, positive("reach", reach), knots + 1, dtype=torch.float64)[1:]
-    penalty = spline_basis(torch.linspace(0, reach, 101, dtype=torch.float64), places, 2)
-
-    def linearised(wall: Tensor) -> tuple[Tensor, Tensor]:
-        found, rows = masses(wall, places, len(measured))
-        return (found - measured) / error, rows / error
-
-    start = float(measured[0]) ** 2 / 2 * places
-    return invert(linearised, start, penalty, strengths=[strength], steps=100)[0].params, places
-
-
-@dataclass(frozen=True, eq=False)
-class Dilaton:
-    """Dilaton and potential along z, ``(n,)`` each, and the string frame's warp exponent A."""
-
-    z: Array
-    dilaton: Array
-    potential: Array
-    warp: Array
-
-
-def dilaton(wall: Tensor, knots: Tensor, z: Array) -> Dilaton:
-    r"""The dilaton behind a wall, from the linear equation of its exponential :math:`y = e^\Phi`.
-
-    .. math:: y'' + 2B'y' - 3(B'^2 + B'')\,y = 0, \qquad V = 3e^{-2A_E}(A_E'' + 3A_E'^2), \quad
-              A_E = \Phi/3 - B
-
-    :cite:p:`ohashi2021`. Places z in rising order, above zero.
-    """
-    check_values("z", z, ("n",))
-    if not (np.diff(z) > 0).all() or not z[0] > 0:
-        raise ValueError("z: got places that do not rise from above zero, expected rising ones")
-    pieces = CubicSpline([0.0, *knots.tolist()], [0.0, *wall.tolist()], bc_type="natural")
-
-    def slopes(t: float, state: Array) -> list[float]:  # of the dilaton itself, which does not overflow
-        p, p1, u = float(pieces(t)), float(pieces(t, 1)), state[1]
-        return [u, 3 * (2 * p / t + p**2 + p1) - 2 * (1 / t + p) * u - u**2]
-
-    c, first = float(pieces(0, 1)) / 2, 1e-3 * float(z[0])
-    solved = solve_ivp(
-        slopes, (first, float(z[-1])), [3 * c * first**2, 6 * c * first], t_eval=z, rtol=1e-10, atol=1e-12
-    )
-    phi, slope = solved.y
-    p, p1 = pieces(z), pieces(z, 1)
-    bend = 3 * (2 * p / z + p**2 + p1) - 2 * (1 / z + p) * slope - slope**2
-    b = np.log(z) + pieces.antiderivative()(z)
-    a, a1, a2 = phi / 3 - b, slope / 3 - 1 / z - p, bend / 3 + 1 / z**2 - p1
-    return Dilaton(z, phi, 3 * np.exp(-2 * a) * (a2 + 3 * a1**2), phi - b)

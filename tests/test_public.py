@@ -26,6 +26,7 @@ from nnbook import (
     emergent_geometry,
     emergent_qm,
     flow_samplers,
+    holographic_qcd,
     network_spacetime,
     networks,
     networks_as_tensors,
@@ -40,7 +41,7 @@ from nnbook import (
 )
 from nnbook.continuum import determinants, local_energy, radial, systems
 from nnbook.continuum import factors as electrons
-from nnbook.dynamics import bulk, equations, integrators
+from nnbook.dynamics import bulk, equations, integrators, mesons, probes, splines, strings
 from nnbook.exact import (
     chains,
     enumerate,
@@ -191,6 +192,15 @@ def head():
 
 def linear_ode():
     return symmetries.LinearODE(2, 8, generator=dice())
+
+
+def numbers_above(*shape):
+    return some(*shape).abs() + 0.1
+
+
+def condensates():
+    data = holographic_qcd.lattice_data()
+    return holographic_qcd.Condensate(data.mass[::2], data.condensate[::2])
 
 
 def bowl(x):
@@ -924,7 +934,7 @@ TABLE = {
         {"values": some(3), "knots": torch.tensor([0.2, 0.5, 1.0], **F)},
     ),
     "spline_basis": (
-        bulk.spline_basis,
+        splines.spline_basis,
         {"x": some(3), "knots": torch.tensor([0.2, 0.5, 1.0], **F), "derivative": 0},
     ),
     "BulkFlow": (
@@ -949,13 +959,76 @@ TABLE = {
         partial(ads_dl.linear_response, knots=torch.tensor([0.2, 0.5, 1.0], **F)),
         {"s": some(3), "frequencies": torch.ones(2, **F), "mass2": -1.0, "steps": 9},
     ),
-    "Geometry": (lambda params: ads_dl.Geometry(params).params, {"params": some(5)}),
+    "Geometry": (lambda params: probes.Geometry(params).params, {"params": some(5)}),
     "reconstruct": (
-        lambda **a: ads_dl.reconstruct(None, **a),
+        lambda **a: probes.reconstruct(None, **a),
         {
             "strings": torch.tensor([[0.2, -7.2, 1e-3], [0.4, -3.6, 1e-3]], **F),
             "terms": 2,
             "strengths": [1.0],
+        },
+    ),
+    "Condensate": (holographic_qcd.Condensate, {"mass": numbers_above(3), "condensate": numbers_above(3)}),
+    "Condensate.without": method("without", condensates, row=1),
+    "dictionary": (
+        holographic_qcd.dictionary,
+        {"mass": numbers_above(3), "condensate": numbers_above(3), "radius": 4.0, "coupling": 0.01},
+    ),
+    "examples": (
+        lambda n: holographic_qcd.examples(holographic_qcd.lattice_data(), n, generator=dice()),
+        {"n": 3},
+    ),
+    "classify": (
+        partial(holographic_qcd.classify, generator=dice()),
+        {
+            "points": 0.02 * numbers_above(5, 2),
+            "labels": torch.arange(5) < 2,
+            "radius": 3.5,
+            "coupling": 0.02,
+            "steps": 2,
+            "batch": 3,
+            "rate": 0.02,
+        },
+    ),
+    "layered": (lambda **a: holographic_qcd.layered(**a).layers(3), {"h": some(5), "horizon": 0.1}),
+    "learn_condensate": (
+        lambda **a: holographic_qcd.learn_condensate(condensates(), strengths=[1.0], **a),
+        {"radius": 4.0, "knots": 3, "errors": (0.03, 0.03)},
+    ),
+    "split": (
+        lambda **a: strings.split(bulk.BulkMetric.schwarzschild(4), **a).temperature,
+        {"match": 1.0, "points": 101, "outer": 7.0},
+    ),
+    "Split.potential": method(
+        "potential",
+        lambda: strings.split(bulk.BulkMetric.schwarzschild(4), points=101),
+        turns=np.array([0.5, 0.8]),
+        nodes=9,
+    ),
+    "meson_potential": (
+        mesons.meson_potential,
+        {"wall": numbers_above(3), "knots": torch.tensor([0.5, 1.0, 2.0], **F), "z": numbers_above(4)},
+    ),
+    "masses": (
+        mesons.masses,
+        {"wall": numbers_above(3), "knots": torch.tensor([1.0, 4.0, 9.0], **F), "states": 2, "points": 30},
+    ),
+    "learn_wall": (
+        mesons.learn_wall,
+        {
+            "measured": torch.tensor([0.8, 1.5], **F),
+            "strength": 1e-2,
+            "reach": 12.0,
+            "knots": 4,
+            "error": 1e-2,
+        },
+    ),
+    "dilaton": (
+        mesons.dilaton,
+        {
+            "wall": torch.tensor([0.3, 0.6, 0.9], **F),
+            "knots": torch.tensor([1.0, 2.0, 3.0], **F),
+            "z": np.array([0.5, 1.0, 2.0]),
         },
     ),
     # electrons

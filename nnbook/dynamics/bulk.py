@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal
 
-import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from nnbook.arrays import Array, check_counts, check_numbers, check_values, finite, like, positive
+from nnbook.arrays import check_counts, check_numbers, check_values, finite, positive
+from nnbook.dynamics.splines import check_knots, spline_basis
 
 Method = Literal["euler", "rk4"]
 
@@ -78,7 +76,7 @@ class BulkMetric:
         Raises:
             ValueError: knots that do not rise from above zero; values of another number or not finite.
         """
-        _check_knots(knots)
+        check_knots(knots)
         check_numbers("values", values)
         if values.shape != knots.shape:
             raise ValueError(f"values: got shape {tuple(values.shape)}, expected {tuple(knots.shape)}")
@@ -92,44 +90,6 @@ class BulkMetric:
         """The ends of the steps, from the boundary inwards, ``(steps + 1,)``."""
         check_counts(steps=steps)
         return torch.linspace(self.boundary, self.horizon, steps + 1, dtype=torch.float64)
-
-
-def spline_basis(x: Tensor, knots: Tensor, derivative: int = 0) -> Tensor:
-    """Cardinal natural cubic splines through zero at x = 0, or a derivative, ``(len(x), len(knots))``.
-
-    >>> spline_basis(torch.tensor([0.0, 0.5]), torch.tensor([0.5, 1.0])).round()
-    tensor([[0., 0.], [1., 0.]], dtype=torch.float64)
-
-    Raises:
-        ValueError: places that are no list, knots that do not rise from above zero.
-    """
-    check_counts(least=0, derivative=derivative)
-    _check_knots(knots)
-    if x.ndim != 1:
-        raise ValueError(f"x: got shape {tuple(x.shape)}, expected (n,)")
-    x = x.double()
-    pieces = like(_pieces(tuple(knots.tolist()), derivative), x)
-    place = torch.searchsorted(knots.to(x), x.detach()).clamp(max=len(knots) - 1)
-    since = x - torch.cat([knots.new_zeros(1), knots]).to(x)[place]
-    powers = torch.stack([since**k for k in reversed(range(len(pieces)))])
-    return torch.einsum("kx,kxn->xn", powers, pieces[:, place])
-
-
-def _check_knots(knots: Tensor) -> None:
-    check_numbers("knots", knots)
-    check_values("knots", knots, ("n",))
-    check_counts(least=2, knots=len(knots))
-    if not bool((knots.diff() > 0).all() and knots[0] > 0):
-        raise ValueError("knots: got numbers that do not rise, expected rising ones above zero")
-
-
-@lru_cache
-def _pieces(knots: tuple[float, ...], derivative: int) -> Array:
-    """Coefficients of the pieces, highest power first, ``(powers, pieces, knots)``."""
-    spline = CubicSpline([0.0, *knots], np.eye(len(knots) + 1), bc_type="natural")
-    spline = spline.derivative(derivative) if derivative else spline
-    coefficients: Array = spline.c[..., 1:]
-    return coefficients
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +134,7 @@ class BulkFlow:
 
         Infinite where the field grows beyond all numbers on its way.
         """
-        _check_state(phi, pi)
+        check_state(phi, pi)
         return self._carry(phi, pi, inwards=True)
 
     def outwards(self, phi: Tensor, pi: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -185,7 +145,7 @@ class BulkFlow:
         if pi is None:
             check_numbers("phi", phi)
             pi = self.force(phi) * self.metric.horizon / 2
-        _check_state(phi, pi)
+        check_state(phi, pi)
         return self._carry(phi, pi, inwards=False)
 
     def horizon_condition(self, phi: Tensor, pi: Tensor) -> Tensor:
@@ -262,13 +222,25 @@ def _blown_up(y: Tensor) -> Tensor:
     return torch.nan_to_num(y, nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
-def _check_state(phi: Tensor, pi: Tensor) -> None:
+def check_state(phi: Tensor, pi: Tensor) -> None:
+    """Check a field and its momentum, two tensors of one shape and dtype."""
     check_numbers("phi", phi)
     check_numbers("pi", pi)
     if phi.shape != pi.shape or phi.dtype != pi.dtype:
         raise ValueError(
             f"pi: got {pi.dtype} of shape {tuple(pi.shape)}, expected {phi.dtype} of shape {tuple(phi.shape)}"
         )
+
+
+def with_slope(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Values of a function of each number alone, and its derivatives, by one backward pass.
+
+    >>> with_slope(lambda x: x**2, torch.tensor([1.0, 2.0]))
+    (tensor([1., 4.]), tensor([2., 4.]))
+    """
+    at = x.detach().requires_grad_()
+    values = function(at)
+    return values.detach(), torch.autograd.grad(values.sum(), at)[0]
 
 
 @dataclass(frozen=True, eq=False)
