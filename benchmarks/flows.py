@@ -17,6 +17,8 @@ from nnbook.show import Table
 
 #: Couplings at M^2 = -4 with a correlation length of about a quarter of the lattice; at 8 that of a tutorial.
 LADDER = {8: 8.0, 12: 5.276, 20: 4.807, 32: 4.572}
+#: Steps with small batches, steps with large ones, and their samples.
+PLAN = {8: (22, 8, 512), 12: (14, 10, 512), 20: (16, 24, 768), 32: (16, 30, 768)}
 
 
 def climb(
@@ -25,19 +27,17 @@ def climb(
     """A flow that starts from the one of the lattice below, and the seconds that its training took."""
     action = Phi4(length, -4.0, LADDER[length])
 
-    def both(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return action(x), action.gradient(x)
-
-    flow = recipe(GaussianField.hartree(action), times=6)
+    flow = recipe(GaussianField.hartree(action), frequencies=(1.0, 2.0, 3.0), masses2=(0.1, 0.5, 2.0))
     if below is not None:
         with torch.no_grad():
             flow.coefficients.copy_(below.coefficients)
     begin, rules = time.perf_counter(), (5, 7) if length == 8 else (6, 9)
+    early, late, batch = PLAN[length]
     train(
         flow,
-        both,
-        steps=24 if below is None else 14,
-        batch=128,
+        action.with_gradient,
+        steps=early,
+        batch=128 if length < 20 else 256,
         rules=rules,
         trust=0.2,
         damping=0.1,
@@ -45,7 +45,7 @@ def climb(
         last=1.0,
         generator=generator,
     )
-    train(flow, both, steps=14 if length == 8 else 20, batch=512, rules=rules, generator=generator)
+    train(flow, action.with_gradient, steps=late, batch=batch, rules=rules, generator=generator)
     return flow, time.perf_counter() - begin
 
 

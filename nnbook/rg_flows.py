@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ExponentialLR
 
 from nnbook.arrays import check_counts, check_values, finite, positive, seeded
-from nnbook.exact.enumerate import configurations
+from nnbook.exact.enumerate import configurations, mutual_information, rule_information
 from nnbook.exact.ising2d import BETA_C, torus
 from nnbook.exact.transfer import IsingRows
-from nnbook.fields.actions import Action, Ising, IsingField
+from nnbook.fields.actions import Action, Ising, IsingField, symmetries
 from nnbook.fields.hierarchy import Block, Hierarchy
-from nnbook.fields.information import gaussian_information, mutual_information, rule_information
 from nnbook.networks import as_function, flatten, jacobian
+from nnbook.sample.estimates import estimate
+from nnbook.sample.hmc import hmc, with_gradient
 from nnbook.sample.importance import Importance
 from nnbook.train.first_order import fit
 from nnbook.train.log_weights import fit_log_weights
@@ -32,7 +33,7 @@ from nnbook.train.loop import Fit
 __all__ = ["BETA_C", "Block", "Hierarchy", "Importance", "Ising", "IsingField", "IsingRows", "configurations"]
 __all__ += ["bulk_distance", "fit_action", "fit_bound", "fit_gaussian", "free_covariance", "haar", "torus"]
 __all__ += ["block_joint", "bulk_information", "fit_rule", "gaussian_information", "mutual_information"]
-__all__ += ["rule_information", "weigh"]
+__all__ += ["estimate", "hmc", "rule_information", "symmetries", "weigh", "with_gradient"]
 
 Array = NDArray[np.float64]
 
@@ -252,6 +253,41 @@ def fit_rule(joint: Array, *, seed: int, steps: int = 300, starts: int = 8) -> t
         found = information()
         best = int(found.argmax())
         return float(found[best]), theta[best].sigmoid().numpy()
+
+
+def gaussian_information(covariance: Tensor, first: list[int], second: list[int]) -> float:
+    r"""I between two sets of variables of a Gaussian field, in nats.
+
+    .. math:: I = \tfrac12 \ln\frac{\det C_{AA} \det C_{BB}}{\det C_{AB, AB}}
+
+    Args:
+        covariance: C, ``(variables, variables)``.
+        first, second: the variables of A and of B, all different.
+
+    Raises:
+        ValueError: no covariance, a variable that is not there or twice.
+
+    >>> C = torch.tensor([[1.0, 0.6], [0.6, 1.0]], dtype=torch.float64)
+    >>> round(gaussian_information(C, [0], [1]), 6)  # -ln(1 - 0.36) / 2
+    0.223144
+    """
+    check_values("covariance", covariance, (len(covariance), len(covariance)))
+    both = [*first, *second]
+    check_counts(first=len(first), second=len(second))
+    if len(set(both)) < len(both) or not all(k in range(len(covariance)) for k in both):
+        raise ValueError(
+            f"first, second: got {first} and {second}, expected different numbers from 0 to "
+            f"{len(covariance) - 1}"
+        )
+    parts = [_log_det(covariance.double()[which][:, which]) for which in (first, second, both)]
+    return max(0.0, 0.5 * (parts[0] + parts[1] - parts[2]))
+
+
+def _log_det(block: Tensor) -> float:
+    factor, failed = torch.linalg.cholesky_ex(0.5 * (block + block.mT))
+    if int(failed):
+        raise ValueError("covariance: got a matrix that is no covariance, expected a positive one")
+    return 2 * float(factor.diagonal().log().sum())
 
 
 def free_covariance(length: int, mass2: float) -> Tensor:

@@ -53,7 +53,7 @@ from nnbook.exact import (
     solutions,
     transfer,
 )
-from nnbook.fields import actions, conditionals, flows, hierarchy, information, learning, made
+from nnbook.fields import actions, conditionals, flows, hierarchy, learning, made, scalars
 from nnbook.fields import walkers as field_walkers
 from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
 from nnbook.particles import grid, hamiltonian, sectors, solve, waves
@@ -216,7 +216,7 @@ def calm_rows(x):
 
 
 def white():
-    return flows.GaussianField(torch.ones(4, 4, **F))
+    return scalars.GaussianField(torch.ones(4, 4, **F))
 
 
 def moving():
@@ -344,6 +344,7 @@ TABLE = {
         for name, argument in (("spins", "x"), ("field", "s"))
     },
     "IsingField.__call__": (actions.IsingField(2, 0.4), {"x": some(3, 4)}),
+    "IsingField.with_gradient": (actions.IsingField(2, 0.4).with_gradient, {"x": some(3, 4)}),
     "Block": (
         partial(hierarchy.Block, generator=dice()),
         {"couplings": 2, "hidden": 2, "symmetry": "Z2"},
@@ -362,10 +363,10 @@ TABLE = {
     },
     "Hierarchy.coarse": method("coarse", small_hierarchy, x=some(3, 4), scale=0),
     "Hierarchy.sample": method("sample", small_hierarchy, n=3, generator=dice()),
-    "mutual_information": (information.mutual_information, {"joint": abs(numbers(3, 4))}),
-    "rule_information": (information.rule_information, {"joint": abs(numbers(3, 4))}),
+    "mutual_information": (enumerate.mutual_information, {"joint": abs(numbers(3, 4))}),
+    "rule_information": (enumerate.rule_information, {"joint": abs(numbers(3, 4))}),
     "gaussian_information": (
-        lambda covariance: information.gaussian_information(covariance, [0], [1]),
+        lambda covariance: rg_flows.gaussian_information(covariance, [0], [1]),
         {"covariance": torch.eye(2, **F)},
     ),
     "rg_flows.fit_gaussian": (
@@ -396,12 +397,12 @@ TABLE = {
             (actions.Ising(3, 0.4), "s", lattices.all_spins(9)[3:6], ("energy", "__call__")),
             (actions.XY(3, 0.4), "angles", some(3, 9), ("energy", "__call__", "helicity", "vortices")),
             (actions.QuantumPath(4, 2.0), "x", some(3, 4), ("kinetic", "potential", "__call__", "kinks")),
-            (actions.Phi4(3, -1.0, 1.0), "x", some(3, 9), ("lattice", "__call__", "gradient")),
+            (scalars.Phi4(3, -1.0, 1.0), "x", some(3, 9), ("lattice", "__call__", "with_gradient")),
             (
-                actions.ComplexPhi4(3, 1.0, -1.0, 1.0),
+                scalars.ComplexPhi4(3, 1.0, -1.0, 1.0),
                 "x",
                 some(3, 18),
-                ("lattice", "__call__", "gradient", "angles", "order", "helicity", "vortices"),
+                ("lattice", "__call__", "with_gradient", "angles", "order", "helicity", "vortices"),
             ),
         ]
         for name in names
@@ -412,24 +413,23 @@ TABLE = {
             actions.Ising(3, 0.4),
             actions.XY(3, 0.4),
             actions.QuantumPath(4, 2.0),
-            actions.Phi4(3, -1.0, 1.0),
-            actions.ComplexPhi4(3, 1.0, -1.0, 1.0),
+            scalars.Phi4(3, -1.0, 1.0),
+            scalars.ComplexPhi4(3, 1.0, -1.0, 1.0),
         )
     },
-    "Phi4": (actions.Phi4, {"length": 3, "mass2": -1.0, "coupling": 1.0}),
-    "ComplexPhi4": (actions.ComplexPhi4, {"length": 3, "hopping": 1.0, "mu": -1.0, "coupling": 1.0}),
+    "Phi4": (scalars.Phi4, {"length": 3, "mass2": -1.0, "coupling": 1.0}),
+    "ComplexPhi4": (scalars.ComplexPhi4, {"length": 3, "hopping": 1.0, "mu": -1.0, "coupling": 1.0}),
     "ComplexPhi4.like_xy": (
-        actions.ComplexPhi4.like_xy,
+        scalars.ComplexPhi4.like_xy,
         {"length": 3, "temperature": 1.0, "coupling": 1.0, "density": 1.0},
     ),
-    "hartley": (flows.hartley, {"length": 3}),
-    "momenta2": (flows.momenta2, {"length": 3}),
+    "hartley": (scalars.hartley, {"length": 3}),
+    "momenta2": (scalars.momenta2, {"length": 3}),
     "orbits": (flows.orbits, {"length": 4, "radius": 2.0}),
     "propagators": (flows.propagators, {"length": 4, "masses2": (0.5,)}),
-    "GaussianField": (flows.GaussianField, {"variance": white().variance, "components": 1}),
+    "GaussianField": (scalars.GaussianField, {"variance": white().variance, "components": 1}),
     "GaussianField.sample": method("sample", lambda: white(), n=3, generator=dice()),
     "GaussianField.log_prob": method("log_prob", lambda: white(), x=some(3, 16)),
-    "GaussianField.gradient": method("gradient", lambda: white(), x=some(3, 16)),
     "GaussianField.colour": method("colour", lambda: white(), noise=some(3, 16)),
     "EquivariantFlow": (
         partial(flows.EquivariantFlow, white()),

@@ -1,4 +1,4 @@
-r"""Few spins one half, all configurations one by one: the order of the book, matrices, ground states.
+r"""Few spins one half, all configurations one by one: their order, matrices, ground states, information.
 
 Configuration number n of N spins has :math:`s_i = +1` where bit N - 1 - i of n is zero. So site 0 changes
 slowest, all spins up come first, and amplitudes in this order are a tensor: ``psi.reshape(2, ..., 2)`` has
@@ -137,3 +137,71 @@ def ground_state(hamiltonian: csr_array, *, seed: int = 1) -> tuple[float, Array
     values, vectors = eigsh(hamiltonian, k=1, which="SA", v0=start, tol=1e-14)
     psi = vectors[:, 0]
     return float(values[0]), psi * np.sign(psi[np.abs(psi).argmax()])
+
+
+def mutual_information(joint: Array) -> float:
+    r"""What two sets of spins know of each other, in nats; the table of probabilities is normalised first.
+
+    .. math:: I(A : B) = S(A) + S(B) - S(AB), \qquad S = -\sum_s p_s \ln p_s
+
+    Args:
+        joint: ``(states of A, states of B)``.
+
+    Raises:
+        ValueError: a table that is negative somewhere, or zero everywhere.
+
+    >>> round(mutual_information(np.eye(2)), 6)
+    0.693147
+    """
+    joint = _probabilities(joint)
+    independent = joint.sum(1)[:, None] * joint.sum(0)
+    there = (joint > 0) & (independent > 0)
+    return max(0.0, float((joint[there] * np.log(joint[there] / independent[there])).sum()))
+
+
+def rule_information(joint: Array) -> Array:
+    r"""I between a coarse bit and B, of **every** rule that makes the bit of a state of A.
+
+    Rule number r gives the bit 1 to the state k of A where bit k of r is one, and 0 to the last state, as r
+    and its complement are the same rule: r from 1 to :math:`2^{n - 1} - 1`. None knows more than all of A
+    :cite:p:`kochjanusz2018`.
+
+    Args:
+        joint: table ``(states of A, states of B)``, at most 16 states of A.
+
+    Returns:
+        ``(2**(n - 1) - 1,)``, the rule 1 first.
+
+    Raises:
+        ValueError: fewer than 2 or more than 16 states of A, a table that is no probability.
+    """
+    joint = _probabilities(joint)
+    n = len(joint)
+    if not 2 <= n <= 16:
+        raise ValueError(f"joint: got {n} states of A, expected 2 to 16, which make 32,767 rules")
+    rules = np.arange(1, 2 ** (n - 1))
+    ones = ((rules[:, None] >> np.arange(n)) & 1).astype(float)
+    total = joint.sum(0)
+    information = np.zeros(len(rules))
+    for part in np.array_split(np.arange(len(rules)), max(1, len(rules) * joint.shape[1] // 2**22)):
+        one = ones[part] @ joint
+        rest = np.maximum(total - one, 0.0)
+        size = one.sum(1)
+        information[part] = (_plogp(one) + _plogp(rest)).sum(1) - _plogp(size) - _plogp(1 - size)
+    gained: Array = np.maximum(information - _plogp(total).sum(), 0.0)
+    return gained
+
+
+def _plogp(p: Array) -> Array:
+    terms: Array = p * np.log(np.where(p > 0, p, 1.0))
+    return terms
+
+
+def _probabilities(joint: Array) -> Array:
+    if joint.ndim != 2 or not (joint.size and bool((joint >= 0).all()) and 0 < joint.sum() < np.inf):
+        raise ValueError(
+            f"joint: got a table of shape {joint.shape} that is no probability, expected (states of A, "
+            "states of B), none below zero, one above"
+        )
+    table: Array = joint / joint.sum()
+    return table

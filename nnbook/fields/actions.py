@@ -1,7 +1,7 @@
-r"""Actions: spins, angles, scalar fields and quantum paths on periodic lattices.
+r"""Actions: spins, angles and quantum paths on periodic lattices.
 
 An action S gives a configuration x the weight :math:`e^{-S(x)}`. For a classical system at inverse
-temperature :math:`\beta` it is :math:`\beta E`.
+temperature :math:`\beta` it is :math:`\beta E`. Scalar fields are in :mod:`nnbook.fields.scalars`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from nnbook.arrays import check_counts, check_numbers, check_values, finite, positive
+from nnbook.arrays import check_counts, check_numbers, check_values, positive
 from nnbook.exact.ising2d import torus
 
 
@@ -43,7 +43,8 @@ class Action(Protocol):
         """Random configurations ``(n, sites)`` in double precision, on the device of the generator."""
 
 
-def _bonds(shape: tuple[int, ...]) -> Tensor:
+def bonds_of(shape: tuple[int, ...]) -> Tensor:
+    """How many bonds each pair of sites of a periodic lattice has, ``(sites, sites)``."""
     number = torch.arange(math.prod(shape), device="cpu").reshape(shape)
     bonds = torch.zeros(number.numel(), number.numel(), dtype=torch.float64, device="cpu")
     for axis in range(len(shape)):
@@ -89,7 +90,7 @@ class _Square:
 
     def bonds(self) -> Tensor:
         """How many bonds each pair of sites has, ``(sites, sites)``."""
-        return _bonds(self.shape)
+        return bonds_of(self.shape)
 
     def _lattice(self, x: Tensor) -> Tensor:
         check_numbers("x", x)
@@ -148,7 +149,7 @@ class IsingField(_Square):
     @cached_property
     def covariance(self) -> Tensor:
         """A, ``(sites, sites)``."""
-        coupling = self.beta * _bonds(self.shape)
+        coupling = self.beta * bonds_of(self.shape)
         alpha = 0.1 - torch.linalg.eigvalsh(coupling)[0]
         matrix: Tensor = coupling + alpha * torch.eye(len(coupling), dtype=torch.float64, device="cpu")
         return matrix
@@ -181,6 +182,10 @@ class IsingField(_Square):
         log_cosh = size + torch.log1p((-2 * size).exp()) - math.log(2)
         value: Tensor = 0.5 * ((x @ self._kernel.to(x)) * x).sum(1) - log_cosh.sum(1)
         return value
+
+    def with_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        r"""S, ``(batch,)``, and :math:`\partial S/\partial x = A^{-1} x - \tanh x`, ``(batch, sites)``."""
+        return self(x), x @ self._kernel.to(x) - x.tanh()
 
     def spins(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         """Random spins ``(batch, sites)`` that belong to fields."""
@@ -257,230 +262,14 @@ class XY(_Square):
 
         Differences are wrapped first: on random angles a third of the plaquettes have a vortex.
         """
-        return _winding(*self._links(angles))
+        return winding(*self._links(angles))
 
 
-def _winding(down: Tensor, right: Tensor) -> Tensor:
+def winding(down: Tensor, right: Tensor) -> Tensor:
+    """Whole turns around each plaquette, from the differences to the site above and to the left."""
     down, right = wrap(down), wrap(right)
     around: Tensor = down.roll(1, 2) + right - down - right.roll(1, 1)
     return (around / (2 * math.pi)).round()
-
-
-@dataclass(frozen=True)
-class Phi4:
-    r"""A real scalar field with a quartic self-interaction on a periodic square lattice.
-
-    .. math:: S = \sum_i \bigl[(M^2 + 4)\,\phi_i^2 + \lambda\phi_i^4\bigr]
-                  - 2\sum_{\langle ij\rangle} \phi_i\phi_j
-                = \sum_{\langle ij\rangle} (\phi_i - \phi_j)^2
-                  + \sum_i \bigl[M^2\phi_i^2 + \lambda\phi_i^4\bigr] .
-
-    Attributes:
-        length: sites a side, at least 2.
-        mass2: :math:`M^2`, of any sign.
-        coupling: :math:`\lambda`, above zero.
-
-    Raises:
-        ValueError: a length or a coupling out of range.
-
-    >>> Phi4(8, -4.0, 8.0)(torch.ones(1, 64))
-    tensor([256.])
-    """
-
-    length: int
-    mass2: float
-    coupling: float
-
-    components: ClassVar[int] = 1
-    #: The factor of the squared differences of neighbours.
-    stiffness: ClassVar[float] = 1.0
-
-    def __post_init__(self) -> None:
-        check_counts(least=2, length=self.length)
-        finite("mass2", self.mass2, least=-1e6, most=1e6)
-        positive("coupling", self.coupling, most=1e6)
-
-    @property
-    def label(self) -> str:
-        """Which action this is."""
-        return f"{self!r}"
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.length, self.length
-
-    def bonds(self) -> Tensor:
-        """How many bonds each pair of sites has, ``(sites, sites)``."""
-        return _bonds(self.shape)
-
-    def lattice(self, x: Tensor) -> Tensor:
-        """The fields as ``(batch, length, length)``."""
-        check_numbers("x", x)
-        check_values("x", x, ("batch", self.length**2))
-        return x.reshape(-1, self.length, self.length)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """S, ``(batch,)``, of fields ``(batch, sites)``."""
-        field = self.lattice(x)
-        square = field.square()
-        near = field * (field.roll(1, 1) + field.roll(1, 2))
-        return ((self.mass2 + 4) * square + self.coupling * square.square() - 2 * near).sum((1, 2))
-
-    def gradient(self, x: Tensor) -> Tensor:
-        r""":math:`\partial S/\partial\phi`, ``(batch, sites)``."""
-        field = self.lattice(x)
-        near = field.roll(1, 1) + field.roll(-1, 1) + field.roll(1, 2) + field.roll(-1, 2)
-        here = 2 * (self.mass2 + 4) * field + 4 * self.coupling * field**3 - 2 * near
-        slope: Tensor = here.flatten(1)
-        return slope
-
-    def start(self, n: int, *, generator: torch.Generator) -> Tensor:
-        """Independent normal values, of variance one half."""
-        check_counts(n=n)
-        shape = n, self.length**2
-        draw = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
-        field: Tensor = 0.5**0.5 * draw
-        return field
-
-
-@dataclass(frozen=True)
-class ComplexPhi4:
-    r"""A complex scalar field, whose phases are the angles of an XY model.
-
-    .. math:: S = -t\sum_{\langle ij\rangle} \operatorname{Re}\phi_i^*\phi_j
-                  + \sum_i \bigl(\mu|\phi_i|^2 + \lambda|\phi_i|^4\bigr),
-
-    each bond once. At its minimum :math:`|\phi|^2 = \rho = (2t - \mu)/2\lambda`; where that holds sharply,
-    the phases are those of the XY model at the temperature :math:`T = 1/t\rho`. Configurations are the real
-    parts of all sites and then the imaginary ones, ``(batch, 2 length**2)``.
-
-    Attributes:
-        length: sites a side, at least 2.
-        hopping: t, above zero.
-        mu: :math:`\mu`, of any sign.
-        coupling: :math:`\lambda`, above zero.
-
-    Raises:
-        ValueError: a length, a hopping or a coupling out of range.
-    """
-
-    length: int
-    hopping: float
-    mu: float
-    coupling: float
-
-    components: ClassVar[int] = 2
-
-    def __post_init__(self) -> None:
-        check_counts(least=2, length=self.length)
-        positive("hopping", self.hopping, most=1e6)
-        finite("mu", self.mu, least=-1e6, most=1e6)
-        positive("coupling", self.coupling, most=1e6)
-
-    @classmethod
-    def like_xy(
-        cls, length: int, temperature: float, *, coupling: float, density: float = 1.0
-    ) -> ComplexPhi4:
-        r"""The field of mean density :math:`\rho` whose phases are at a temperature: :math:`t = 1/\rho T`.
-
-        Amplitudes scatter about :math:`\sqrt\rho` by :math:`1/\sqrt{8\lambda\rho}`.
-
-        Raises:
-            ValueError: a number that is not above zero.
-        """
-        t = 1 / (positive("temperature", temperature) * positive("density", density))
-        positive("coupling", coupling, most=1e6)
-        return cls(length, t, 2 * t - 2 * coupling * density, coupling)
-
-    @property
-    def label(self) -> str:
-        """Which action this is."""
-        return f"{self!r}"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Real and imaginary part, rows, columns."""
-        return 2, self.length, self.length
-
-    @property
-    def mass2(self) -> float:
-        r""":math:`\mu - 2t`, what multiplies :math:`|\phi|^2` in a uniform field."""
-        return self.mu - 2 * self.hopping
-
-    @property
-    def stiffness(self) -> float:
-        """The factor of the squared differences of neighbours, t/2."""
-        return self.hopping / 2
-
-    def bonds(self) -> Tensor:
-        """How many bonds each pair of numbers has; the two parts of a site interact too."""
-        return _bonds(self.shape)
-
-    def lattice(self, x: Tensor) -> Tensor:
-        """The fields as ``(batch, 2, length, length)``."""
-        check_numbers("x", x)
-        check_values("x", x, ("batch", 2 * self.length**2))
-        return x.reshape(-1, *self.shape)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """S, ``(batch,)``, of fields ``(batch, 2 length**2)``."""
-        field = self.lattice(x)
-        square = field.square().sum(1)
-        near = (field * (field.roll(1, 2) + field.roll(1, 3))).sum(1)
-        return (self.mu * square + self.coupling * square.square() - self.hopping * near).sum((1, 2))
-
-    def gradient(self, x: Tensor) -> Tensor:
-        r""":math:`\partial S/\partial\phi`, ``(batch, 2 length**2)``."""
-        field = self.lattice(x)
-        near = field.roll(1, 2) + field.roll(-1, 2) + field.roll(1, 3) + field.roll(-1, 3)
-        square = field.square().sum(1, keepdim=True)
-        here = (2 * self.mu + 4 * self.coupling * square) * field - self.hopping * near
-        slope: Tensor = here.flatten(1)
-        return slope
-
-    def start(self, n: int, *, generator: torch.Generator) -> Tensor:
-        """Independent normal values; the mean of the squares is the density at the minimum, or one."""
-        check_counts(n=n)
-        shape = n, 2 * self.length**2
-        draw = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
-        density = -self.mass2 / (2 * self.coupling)
-        field: Tensor = (0.5 * (density if density > 0 else 1.0)) ** 0.5 * draw
-        return field
-
-    def angles(self, x: Tensor) -> Tensor:
-        """The phases, ``(batch, length**2)``."""
-        real, imaginary = self.lattice(x).unbind(1)
-        return torch.atan2(imaginary, real).flatten(1)
-
-    def order(self, x: Tensor) -> Tensor:
-        r"""The modulus of the mean field, :math:`|\sum_i\phi_i|/N`, ``(batch,)``."""
-        mean: Tensor = self.lattice(x).mean((2, 3)).norm(dim=1)
-        return mean
-
-    def helicity(self, x: Tensor) -> Tensor:
-        r"""A number a configuration ``(batch,)`` whose mean is the helicity modulus over the temperature.
-
-        .. math:: \frac{\Upsilon}{T} = \frac1{2N} \sum_\mu \Bigl\langle
-                  t\sum_i \operatorname{Re}\phi_i^*\phi_{i-\mu}
-                  - \bigl(t\sum_i \operatorname{Im}\phi_i^*\phi_{i-\mu}\bigr)^2 \Bigr\rangle
-
-        the second derivative of :math:`-\ln Z` a site by a twist a link; at the transition of Kosterlitz and
-        Thouless an infinite lattice has :math:`2/\pi`.
-        """
-        real, imaginary = self.lattice(x).unbind(1)
-        total = torch.zeros_like(real[:, 0, 0])
-        for axis in (1, 2):
-            re, im = real.roll(1, axis), imaginary.roll(1, axis)
-            along = self.hopping * (real * re + imaginary * im).sum((1, 2))
-            across = self.hopping * (real * im - imaginary * re).sum((1, 2))
-            total = total + along - across.square()
-        return total / (2 * self.length**2)
-
-    def vortices(self, x: Tensor) -> Tensor:
-        """The winding number of each plaquette, as :meth:`XY.vortices` of the phases."""
-        angles = self.angles(x).reshape(-1, self.length, self.length)
-        return _winding(angles - angles.roll(1, 1), angles - angles.roll(1, 2))
 
 
 @dataclass(frozen=True)
@@ -526,7 +315,7 @@ class QuantumPath:
 
     def bonds(self) -> Tensor:
         """How many bonds each pair of times has, ``(times, times)``."""
-        return _bonds(self.shape)
+        return bonds_of(self.shape)
 
     @property
     def a(self) -> float:

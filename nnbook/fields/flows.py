@@ -16,61 +16,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from nnbook.arrays import check_counts, check_numbers, check_values, positive
+from nnbook.fields.scalars import GaussianField, hartley, momenta2
 
 WithGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: Up to this length both directions are transformed by one matrix, which is more arithmetic but less to move.
 SMALL = 12
 #: Where in a step each stage of Runge and Kutta is taken, and with which share of the sum.
 RULE = ((0.0, 1.0), (0.5, 2.0), (0.5, 2.0), (1.0, 1.0))
-
-
-class Scalar(Protocol):
-    """What a Hartree field has to know of an action: see :class:`~nnbook.fields.actions.Phi4`."""
-
-    length: int
-    coupling: float
-
-    @property
-    def mass2(self) -> float:
-        """What multiplies the square of a uniform field."""
-
-    @property
-    def stiffness(self) -> float:
-        """What multiplies the squared differences of neighbours."""
-
-    @property
-    def components(self) -> int:
-        """Numbers a site."""
-
-
-def hartley(length: int) -> Tensor:
-    r"""The matrix :math:`(\cos + \sin)(2\pi kx/L)/\sqrt L`, symmetric and its own inverse.
-
-    Convolutions with even kernels are diagonal in these waves.
-
-    >>> bool(((hartley(5) @ hartley(5) - torch.eye(5)).abs() < 1e-12).all())
-    True
-    """
-    check_counts(length=length)
-    angle = 2 * math.pi / length * torch.outer(*[torch.arange(length, dtype=torch.float64, device="cpu")] * 2)
-    matrix: Tensor = (angle.cos() + angle.sin()) / length**0.5
-    return matrix
-
-
-def momenta2(length: int) -> Tensor:
-    r""":math:`\hat p^2 = \sum_\mu 4\sin^2(p_\mu/2)` of each wave, ``(length, length)``."""
-    check_counts(least=2, length=length)
-    half = math.pi / length * torch.arange(length, dtype=torch.float64, device="cpu")
-    one = 4 * half.sin().square()
-    both: Tensor = one[:, None] + one
-    return both
 
 
 def orbits(length: int, radius: float = 3.0) -> Tensor:
@@ -102,85 +60,6 @@ def propagators(length: int, masses2: Sequence[float]) -> Tensor:
     p2 = momenta2(length)
     waves = [1 / (p2 + positive("masses2", m2)) for m2 in masses2]
     return torch.stack([*waves, (p2 == 0).double()])
-
-
-@dataclass(frozen=True, eq=False)
-class GaussianField:
-    r"""A Gaussian field on a periodic square lattice; its waves are independent.
-
-    Attributes:
-        variance: of each wave, ``(length, length)``, with the symmetries of the square.
-        components: numbers a site.
-
-    Raises:
-        ValueError: a variance that is not above zero.
-    """
-
-    variance: Tensor
-    components: int = 1
-
-    def __post_init__(self) -> None:
-        check_values("variance", self.variance, (len(self.variance), len(self.variance)))
-        check_counts(components=self.components)
-        positive("variance", float(self.variance.min()))
-
-    @classmethod
-    def hartree(cls, action: Scalar) -> GaussianField:
-        r"""The free field whose mass is that of a self-consistent mean field.
-
-        .. math:: \operatorname{var} = \frac1{2(\kappa\hat p^2 + m^2)}, \qquad
-                  m^2 = M^2 + 2(d + 2)\lambda\, G(m^2)
-
-        with :math:`\kappa` the stiffness, d components and G the mean of the variances.
-        """
-        p2, d = momenta2(action.length), action.components
-        low, high = -40.0, 40.0  # of ln m^2; excess falls with m^2
-        for _ in range(100):
-            middle = 0.5 * (low + high)
-            m2 = math.exp(middle)
-            mean = float((0.5 / (action.stiffness * p2 + m2)).mean())
-            excess = action.mass2 + 2 * (d + 2) * action.coupling * mean - m2
-            low, high = (middle, high) if excess > 0 else (low, middle)
-        return cls(0.5 / (action.stiffness * p2 + math.exp(low)), d)
-
-    @property
-    def length(self) -> int:
-        """Sites a side."""
-        return len(self.variance)
-
-    def colour(self, noise: Tensor) -> Tensor:
-        """Independent normal numbers ``(n, sites)`` into the field; a symmetric linear map."""
-        check_numbers("noise", noise)
-        check_values("noise", noise, ("n", self.components * self.length**2))
-        matrix = hartley(self.length).to(noise)
-        waves = matrix @ noise.reshape(-1, self.components, self.length, self.length) @ matrix
-        field: Tensor = matrix @ (waves * self.variance.to(noise).sqrt()) @ matrix
-        return field.flatten(1)
-
-    def sample(self, n: int, *, generator: torch.Generator) -> Tensor:
-        """Independent fields ``(n, sites)``, in double precision."""
-        check_counts(n=n)
-        shape = n, self.components * self.length**2
-        noise = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
-        return self.colour(noise)
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """The logarithm of the density, ``(n,)``."""
-        check_numbers("x", x)
-        check_values("x", x, ("n", self.components * self.length**2))
-        matrix, variance = hartley(self.length).to(x), self.variance.to(x)
-        waves = matrix @ x.reshape(-1, self.components, self.length, self.length) @ matrix
-        norm = self.components * float((2 * math.pi * self.variance).log().sum())
-        return -0.5 * ((waves.square() / variance).sum((1, 2, 3)) + norm)
-
-    def gradient(self, x: Tensor) -> Tensor:
-        """Minus the gradient of :meth:`log_prob`, ``(n, sites)``."""
-        check_numbers("x", x)
-        check_values("x", x, ("n", self.components * self.length**2))
-        matrix, variance = hartley(self.length).to(x), self.variance.to(x)
-        waves = matrix @ x.reshape(-1, self.components, self.length, self.length) @ matrix
-        field: Tensor = matrix @ (waves / variance) @ matrix
-        return field.flatten(1)
 
 
 class _Stage(NamedTuple):

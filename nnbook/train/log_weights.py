@@ -39,7 +39,7 @@ def clipped(f: Tensor, deviations: float = 3.0) -> Tensor:
     check_numbers("f", f)
     check_values("f", f, ("n",))
     check_counts(f=len(f))
-    reach = positive("deviations", deviations) * 1.4826 * (f - f.median()).abs().median()
+    reach = positive("deviations", deviations, most=1e6) * 1.4826 * (f - f.median()).abs().median()
     return f.clamp(f.median() - reach, f.median() + reach)
 
 
@@ -86,7 +86,7 @@ def fit_log_weights(
     rate, last = positive("rate", rate), positive("last", last, most=rate)
     options = {"trust": positive("trust", trust), "damping": finite("damping", damping, least=0)}
     options |= {"ridge": positive("ridge", ridge), "rate": rate, "last": last, "steps": float(steps)}
-    options["clip"] = positive("clip", clip)
+    options["clip"] = positive("clip", clip, most=1e6)
     trainer = _GaussNewton(look, model, generator, options)
     return run(trainer, label=label, steps=steps, checkpoint=checkpoint, every=every)
 

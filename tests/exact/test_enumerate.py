@@ -1,11 +1,22 @@
 """Enumeration: the order, matrices against Kronecker products, ground states against dense matrices."""
 
+import math
 from functools import reduce
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nnbook.exact.enumerate import configurations, ground_state, matrix, numbers, reached
+from nnbook.exact.enumerate import (
+    configurations,
+    ground_state,
+    matrix,
+    mutual_information,
+    numbers,
+    reached,
+    rule_information,
+)
 
 # Pauli matrices; the first state is up
 PAULI = {"x": np.array([[0, 1], [1, 0]]), "y": np.array([[0, -1j], [1j, 0]]), "z": np.diag([1, -1])}
@@ -116,3 +127,30 @@ def test_enumeration_that_is_not_possible_says_so(call, message):
 
 def test_limit_of_enumeration_is_reached_by_twenty_spins():
     assert numbers(20).shape == (2**20,)
+
+
+def table(seed, *shape):
+    return np.random.default_rng(seed).random(shape) ** 3
+
+
+def test_information_has_closed_forms():
+    assert mutual_information(np.ones((3, 5))) == pytest.approx(0.0, abs=1e-14)
+    assert mutual_information(np.eye(4)) == pytest.approx(math.log(4))
+
+
+@given(st.integers(0, 1000))
+def test_every_rule_loses_and_none_is_forgotten(seed):
+    joint = table(seed, 5, 6)
+    found = rule_information(joint)
+    assert len(found) == 15
+    for number in (1, 6, 15):
+        one = np.array([(number >> k) & 1 for k in range(5)], bool)
+        by_hand = mutual_information(np.stack([joint[one].sum(0), joint[~one].sum(0)]))
+        assert found[number - 1] == pytest.approx(by_hand, abs=1e-12)
+    assert found.max() <= mutual_information(joint) + 1e-12
+
+
+@pytest.mark.parametrize("joint", [np.zeros((2, 2)), -np.ones((2, 2))], ids=["zeros", "negative"])
+def test_no_probability(joint):
+    with pytest.raises(ValueError, match="no probability"):
+        mutual_information(joint)
