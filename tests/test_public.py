@@ -397,12 +397,26 @@ TABLE = {
             (actions.Ising(3, 0.4), "s", lattices.all_spins(9)[3:6], ("energy", "__call__")),
             (actions.XY(3, 0.4), "angles", some(3, 9), ("energy", "__call__", "helicity", "vortices")),
             (actions.QuantumPath(4, 2.0), "x", some(3, 4), ("kinetic", "potential", "__call__", "kinks")),
-            (scalars.Phi4(3, -1.0, 1.0), "x", some(3, 9), ("lattice", "__call__", "with_gradient")),
+            (
+                scalars.Phi4(3, -1.0, 1.0),
+                "x",
+                some(3, 9),
+                ("lattice", "__call__", "with_gradient", "gradient"),
+            ),
             (
                 scalars.ComplexPhi4(3, 1.0, -1.0, 1.0),
                 "x",
                 some(3, 18),
-                ("lattice", "__call__", "with_gradient", "angles", "order", "helicity", "vortices"),
+                (
+                    "lattice",
+                    "__call__",
+                    "with_gradient",
+                    "gradient",
+                    "angles",
+                    "order",
+                    "helicity",
+                    "vortices",
+                ),
             ),
         ]
         for name in names

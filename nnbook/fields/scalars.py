@@ -72,6 +72,10 @@ class ScalarField:
         """S, ``(batch,)``, of fields ``(batch, sites)``."""
         return self.with_gradient(x)[0]
 
+    def gradient(self, x: Tensor) -> Tensor:
+        r""":math:`\partial S/\partial\phi`, ``(batch, sites)``."""
+        return self.with_gradient(x)[1]
+
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         r"""Independent normal values; the mean of :math:`|\phi|^2` is that at the minimum, or one."""
         check_counts(n=n)
