@@ -15,6 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
+import axe_playwright_python
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -157,9 +158,13 @@ def test_every_chapter_can_be_downloaded(site):
         assert (site / "_sources" / "chapters" / path.name).read_bytes() == path.read_bytes()
 
 
+# each page with a figure drawn by plotly costs seconds: from files three pages tell what all would
+FROM_FILES = ("chapters/intro.html", "chapters/polytope_gallery.html", "chapters/quantum_states.html")
+
+
 def test_every_page_works(browser, site, address):
     problems = {}
-    for path in pages(site):
+    for path in FROM_FILES if address.startswith("file:") else pages(site):
         with Visit(browser, address) as visit:
             page = visit.open(path)
             formulas = page.locator(".math").count()
@@ -168,6 +173,24 @@ def test_every_page_works(browser, site, address):
                 visit.problems.append(f"{unset} of {formulas} formulas are not typeset, or hold an error")
             if visit.problems:
                 problems[path] = visit.problems
+    assert not problems
+
+
+# what axe would read glyph by glyph: formulas and plots have names of their own
+AXE = """() => axe.run({ exclude: [["mjx-container"], [".js-plotly-plot"]] }).then(({ violations }) =>
+    violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`)))"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible(browser, site, served, scheme):
+    problems = {}
+    for path in pages(site) if scheme == "light" else FROM_FILES:
+        with Visit(browser, served) as visit:
+            visit.page.emulate_media(color_scheme=scheme)
+            visit.page.goto(visit.address + path)
+            visit.page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
+            if found := visit.page.evaluate(AXE):
+                problems[path] = found
     assert not problems
 
 

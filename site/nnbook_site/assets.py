@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from sphinx.application import Sphinx
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = {"book-plotly": "book.js", "book-filter": "filter.js", 'id="cell-': "anchors.js"}
-LARGER = 1.2  # text of 12 points beside the page's 16 pixels
 MATHJAX = ("tex-svg.js", "sre/mathmaps/base.json", "sre/mathmaps/en.json", "input/tex/extensions", "a11y")
 
 
@@ -24,9 +22,8 @@ def connect(app: Sphinx) -> None:
     app.connect("html-page-context", _page_scripts)
     app.connect("html-page-context", _offline_scripts, priority=900)
     app.connect("build-finished", _copy_vendor)
-    app.connect("source-read", _picture_widths, priority=800)  # after the outputs of a run
     app.add_css_file("book.css", priority=900)
-    app.add_js_file("paper.js", loading_method="defer")
+    app.add_js_file("page.js", loading_method="defer")
 
 
 def _page_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
@@ -52,19 +49,6 @@ def _offline_scripts(app: Sphinx, page: str, template: str, context: dict[str, A
         if "thebe" not in text.lower() and "widget-state" not in script.attributes.get("type", ""):
             kept.setdefault(text, script)
     context["script_files"][:] = kept.values()
-
-
-def _picture_widths(app: Sphinx, page: str, content: list[str]) -> None:
-    """Give each picture of a notebook its width on the page: it has more pixels than that."""
-    if not app.env.doc2path(page).endswith(".ipynb"):
-        return
-    notebook = json.loads(content[0])
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            if width := output.get("metadata", {}).get("image/png", {}).get("width"):
-                image = cell["metadata"].setdefault("mystnb", {}).setdefault("image", {})
-                image.setdefault("width", f"{LARGER * width:.0f}px")
-    content[0] = json.dumps(notebook)
 
 
 def _copy_vendor(app: Sphinx, exception: Exception | None) -> None:
