@@ -20,7 +20,7 @@ from nnbook.exact.transfer import IsingRows
 from nnbook.fields.actions import Ising, symmetries
 from nnbook.fields.learning import Hamiltonian, fit_free_energy, fit_likelihood, log_prob, weigh
 from nnbook.fields.made import MADE, all_before, frontier
-from nnbook.sample.estimates import Estimate, estimate
+from nnbook.sample.estimates import Estimate, autocorrelation, estimate
 from nnbook.sample.importance import Importance, Value, independence_metropolis
 
 __all__ = ["BETA_C", "Thermodynamics", "configurations", "infinite", "spontaneous_magnetisation", "torus"]
@@ -29,6 +29,7 @@ __all__ += [
     "Estimate",
     "Importance",
     "Value",
+    "autocorrelation",
     "estimate",
     "independence_metropolis",
     "log_prob",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from torch import Tensor, nn
 
-from nnbook.arrays import check_counts, check_numbers, check_values, finite, positive
+from nnbook.arrays import check_counts, check_numbers, check_values, finite, like, positive
 from nnbook.exact.transfer import ImaginaryTime, double_well, instanton, xy_torus
 from nnbook.fields.actions import XY, QuantumPath, symmetries, wrap
 from nnbook.fields.conditionals import GaussianMixture
@@ -288,7 +288,7 @@ class RingNetwork(nn.Module):
             ValueError: another shape, values that are not finite.
         """
         check_values("x", x, ("batch", self.sites))
-        x = x.to(self.inward)
+        x = like(x, self.inward)
         before, first = x[:, :-1].flatten(), x[:, :1].expand(-1, self.sites - 1).flatten()
         raw = self._raw(before, first, self.clock[:, 1:].repeat(1, len(x)))
         rest = self.conditional.log_prob(raw, x[:, 1:].flatten()).reshape(len(x), self.sites - 1)

@@ -150,6 +150,7 @@ def test_likelihood_finds_the_action_of_a_short_path(generator):
         (lambda: RingNetwork(1), "times: got 1"),
         (lambda: RingNetwork(4).log_prob(torch.zeros(2, 3)), r"x: got shape \(2, 3\)"),
         (lambda: RingNetwork(2).log_prob(torch.full((1, 2), math.nan)), "x: got"),
+        (lambda: log_prob(RingNetwork(4), torch.zeros(2, 3)), r"x: got shape \(2, 3\)"),
     ],
 )
 def test_wrong_input_says_so(call, message):

@@ -578,7 +578,7 @@ TABLE = {
         partial(field_walkers.xy_samples, actions.XY(2, 0.4), generator=dice()),
         {"chains": 2, "samples": 2, "sweeps": 1, "warm_up": 1},
     ),
-    "xy_torus": (transfer.xy_torus, {"beta": 0.5, "length": 3, "largest": 2}),
+    "xy_torus": (transfer.xy_torus, {"beta": 0.5, "length": 3, "rows": 60}),
     "dipoles": (autoregressive_fields.dipoles, {"length": 3, "strength": 0.5}),
     "domains": (
         partial(autoregressive_fields.domains, generator=dice()),

@@ -335,7 +335,7 @@ class ImaginaryTime:
         return np.take_along_axis(grids, states.T, axis=1).T
 
 
-def xy_torus(beta: float, length: int, *, largest: int = 3) -> tuple[float, float, float]:
+def xy_torus(beta: float, length: int, *, rows: int = 2000) -> tuple[float, float, float]:
     r"""The XY model on a small periodic lattice, exactly: ln Z, energy and helicity modulus a site.
 
     A bond's weight is a Fourier series, :math:`e^{\beta\cos\theta} = \sum_n I_n(\beta)\, e^{in\theta}`. So
@@ -346,7 +346,8 @@ def xy_torus(beta: float, length: int, *, largest: int = 3) -> tuple[float, floa
     Args:
         beta: inverse temperature.
         length: 3 or 4.
-        largest: currents above are left out; at beta = 1 that costs 2e-5 of ln Z, and 1e-6 with 4.
+        rows: so many rows of currents, the most probable ones; without the others E/N of 4 x 4 errs by 1e-5
+            at beta = 1, by 1e-4 at 1.4 and by 1e-3 at 2.
 
     Returns:
         ln Z by :math:`\prod_i d\theta_i`, E/N and :math:`\Upsilon`.
@@ -355,30 +356,44 @@ def xy_torus(beta: float, length: int, *, largest: int = 3) -> tuple[float, floa
         ValueError: a size or temperature out of range.
     """
     positive("beta", beta, most=2.0)
-    check_counts(least=1, largest=largest)
+    check_counts(rows=rows)
     if length not in (3, 4):
         raise ValueError(f"length: got {length}, expected 3 or 4; larger ones need a Markov chain")
-    sites, step = length**2, 1e-4 * beta
-    low, mid, high = (_currents(b, length, largest) for b in (beta - step, beta, beta + step))
+    sites, step, kept = length**2, 1e-4 * beta, _probable_rows(beta, length, rows)
+    low, mid, high = (_currents(b, kept) for b in (beta - step, beta, beta + step))
     log_z = [math.log(sum(part.values())) for part in (low, mid, high)]
     energy = -(log_z[2] - log_z[0]) / (2 * step) / sites
     square = sum(w * w * z for w, z in mid.items()) / sum(mid.values())
     return log_z[1] + sites * math.log(2 * math.pi), energy, square / beta
 
 
-def _currents(beta: float, length: int, largest: int) -> dict[int, float]:
-    r"""The parts of Z, by :math:`d\theta/2\pi`, by the current through a row."""
-    orders = np.arange(-largest, largest + 1)
+#: Currents through a bond at most; at beta = 2 the next one has a weight of 1e-6.
+STRONGEST = 7
+
+
+def _probable_rows(beta: float, length: int, count: int) -> Indices:
+    """Currents of the bonds between two rows, ``(rows, length)``, by the product of the bonds' weights."""
+    orders = np.arange(-STRONGEST, STRONGEST + 1)
     rows = np.array(list(itertools.product(orders, repeat=length)))
-    weight = iv(np.arange(-3 * length * largest, 3 * length * largest + 1), beta)  # of a bond, by its current
-    middle, parts = len(weight) // 2, {}
-    for total in range(-2 * largest, 2 * largest + 1):
+    weight = iv(orders, beta)[rows + STRONGEST].prod(1)
+    least = np.sort(weight)[-min(count, len(rows))]
+    return np.asarray(rows[weight >= least * (1 - 1e-9)])  # those that are as probable as the last one too
+
+
+def _currents(beta: float, rows: Indices) -> dict[int, float]:
+    r"""The parts of Z, by :math:`d\theta/2\pi`, by the current through a row."""
+    length = rows.shape[1]
+    middle = 2 * length * STRONGEST + STRONGEST
+    weight = iv(np.arange(-middle, middle + 1), beta)  # of a bond, by its current
+    parts = {}
+    for total in range(int(rows.sum(1).max()) + 1):
         states = rows[rows.sum(1) == total]
         here = np.sqrt(weight[states + middle].prod(1))
         # what leaves a site downwards came from above or along the row
         gain = np.cumsum(states[:, None] - states, axis=2) + middle
-        matrix = sum(weight[gain + n].prod(2) for n in orders)
-        parts[total] = float(np.trace(np.linalg.matrix_power(here[:, None] * matrix * here, length)))
+        matrix = sum(weight[gain + n].prod(2) for n in range(-STRONGEST, STRONGEST + 1))
+        part = float(np.trace(np.linalg.matrix_power(here[:, None] * matrix * here, length)))
+        parts |= {total: part, -total: part}
     return parts
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from nnbook.arrays import check_counts, check_values, finite, positive
+from nnbook.arrays import Array, check_counts, check_values, finite, like, positive
 from nnbook.sample.importance import Importance
 from nnbook.train.first_order import fit
 from nnbook.train.loop import Fit
@@ -65,13 +65,14 @@ class Hamiltonian:
 
 
 @torch.no_grad()
-def log_prob(net: Density, x: Tensor, *, batch: int = 4096) -> Tensor:
+def log_prob(net: Density, x: Tensor | Array, *, batch: int = 4096) -> Tensor:
     r""":math:`\ln p_\theta` of many configurations, ``(n,)``, in double precision, a batch at a time.
 
     A network needs a hundred times the memory of its input. No gradients are kept.
     """
+    check_values("x", x, ("n", net.sites))
     check_counts(batch=batch)
-    return torch.cat([net.log_prob(part).double() for part in x.split(batch)])
+    return torch.cat([net.log_prob(part).double() for part in torch.as_tensor(x).split(batch)])
 
 
 def weigh(
@@ -97,7 +98,7 @@ def _falling(start: float, end: float, steps: int) -> Callable[[Optimizer], Lamb
 
 def fit_likelihood(
     net: Density,
-    data: Tensor | Callable[[], Tensor],
+    data: Tensor | Array | Callable[[], Tensor],
     *,
     steps: int,
     generator: torch.Generator,
@@ -130,11 +131,11 @@ def fit_likelihood(
             range.
     """
     check_counts(steps=steps, batch=batch)
-    if isinstance(data, Tensor):
+    if not callable(data):
         check_values("data", data, ("n", net.sites))
         check_counts(data=len(data))
-        net.log_prob(data)  # all have a probability
-        rows, table = len(data), data.to(next(net.parameters()))
+        rows, table = len(data), like(data, next(net.parameters()))
+        net.log_prob(table)  # all have a probability
 
         def draw() -> Tensor:
             places = torch.randint(rows, (batch,), generator=generator, device=generator.device)

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nnbook.arrays import check_counts, check_values
+from nnbook.arrays import Array, check_counts, check_values, like
 from nnbook.fields.conditionals import CONDITIONALS, Bernoulli, Conditional
 from nnbook.networks import random_parameter
 
@@ -29,7 +29,7 @@ def all_before(sites: int) -> Tensor:
     return torch.ones(sites, sites, dtype=torch.bool, device="cpu").tril(-1)
 
 
-def frontier(bonds: Tensor) -> Tensor:
+def frontier(bonds: Tensor | Array) -> Tensor:
     """What a site must see where only bonded sites interact: earlier ones that a later one still feels.
 
     Given these, the sites from i on and the rest of those before it are independent, so that no other context
@@ -39,6 +39,9 @@ def frontier(bonds: Tensor) -> Tensor:
     Args:
         bonds: not zero where two sites interact, ``(sites, sites)``, symmetric.
 
+    Raises:
+        ValueError: no sites, or a pair with a bond one way only.
+
     >>> ring = torch.tensor([[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
     >>> frontier(ring).int()
     tensor([[0, 0, 0, 0],
@@ -47,8 +50,15 @@ def frontier(bonds: Tensor) -> Tensor:
             [1, 0, 1, 0]], dtype=torch.int32)
     """
     check_values("bonds", bonds, ("sites", len(bonds)))
-    number = torch.arange(len(bonds), device=bonds.device)
-    last = torch.where(bonds != 0, number, -1).amax(1)  # the last site that feels this one
+    check_counts(sites=len(bonds))
+    joined = torch.as_tensor(bonds) != 0
+    if not torch.equal(joined, joined.mT):
+        raise ValueError(
+            "bonds: got two sites with a bond one way only, expected a symmetric matrix; "
+            "take bonds + bonds.mT"
+        )
+    number = torch.arange(len(joined), device=joined.device)
+    last = torch.where(joined, number, -1).amax(1)  # the last site that feels this one
     return (number < number[:, None]) & (number[:, None] <= last)
 
 
@@ -156,17 +166,17 @@ class MADE(nn.Module):
     def _weights(self) -> Sequence[Tensor]:
         return [self.inward, self.outward] + ([] if self.bias is None else [self.bias])
 
-    def conditionals(self, x: Tensor) -> Tensor:
+    def conditionals(self, x: Tensor | Array) -> Tensor:
         r""":math:`\ln p(x_i \mid x_{<i})` of each site, ``(batch, sites)``."""
         check_values("x", x, ("batch", self.sites))
-        values = x.to(self.inward).mT
+        values = like(x, self.inward).mT
         if wrong := self.conditional.supports(values):
             raise ValueError(f"x: got values that have no probability, {wrong}")
         read = self.conditional.read(values)
         read = torch.cat([read, torch.zeros_like(read[:1])])
         return self.conditional.log_prob(self._raw(read, self.index, *self._weights()), values).mT
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor | Array) -> Tensor:
         r""":math:`\ln p_\theta(x)`, ``(batch,)``, of configurations ``(batch, sites)``.
 
         Raises:

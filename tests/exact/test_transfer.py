@@ -202,13 +202,20 @@ def test_wrong_input_says_so(call, message):
 
 
 @pytest.mark.parametrize(
-    ("beta", "log_z", "energy"), [(0.5, 2.197240, -0.607409), (1.0, 10.647481, -1.411729)]
+    ("beta", "log_z", "energy", "helicity"),
+    [
+        (0.5, 31.603273, -0.607409, None),
+        (0.8, 35.882568, -1.170141, None),
+        (1.0, 40.053514, -1.411729, 0.65552),
+        (1 / 0.9, 42.639779, -1.493330, None),
+    ],
 )
-def test_angles_on_a_torus_by_currents(beta, log_z, energy):
-    """Another program, with more currents; the helicity from a twist of the boundary."""
+def test_angles_on_a_torus_by_currents(beta, log_z, energy, helicity):
+    """Another program: twelve angles a site, row by row; the helicity from a twist of the boundary."""
     found = xy_torus(beta, 4)
-    assert found[0] - 16 * math.log(2 * math.pi) == pytest.approx(log_z, abs=2e-5)
-    assert found[1] == pytest.approx(energy, abs=2e-5)
+    assert found[:2] == (pytest.approx(log_z, abs=2e-5), pytest.approx(energy, abs=2e-5))
+    assert helicity is None or found[2] == pytest.approx(helicity, abs=2e-5)
+    assert found[1] == pytest.approx(xy_torus(beta, 4, rows=500)[1], abs=4e-3)
 
 
 def test_angles_at_high_temperature():
@@ -227,7 +234,7 @@ def test_angles_at_high_temperature():
     [
         ({"beta": 1.0, "length": 5}, "length: got 5, expected 3 or 4"),
         ({"beta": 0.0, "length": 3}, "beta: got 0"),
-        ({"beta": 1.0, "length": 3, "largest": 0}, "largest: got 0"),
+        ({"beta": 1.0, "length": 3, "rows": 0}, "rows: got 0"),
     ],
 )
 def test_angles_refuse(options, message):

@@ -137,3 +137,11 @@ def test_wrong_input_says_so(call, message, generator):
 def test_many_configurations_have_the_probabilities_of_few():
     net = spins()
     torch.testing.assert_close(log_prob(net, ALL, batch=100), net.log_prob(ALL).detach())
+
+
+def test_data_of_numpy_teach_as_tensors_do():
+    nets = spins(), spins()
+    for net, data in zip(nets, (ALL, ALL.numpy()), strict=True):
+        fit_likelihood(net, data, steps=3, generator=torch.Generator().manual_seed(1))
+    one, other = (log_prob(net, data) for net, data in zip(nets, (ALL.numpy(), ALL), strict=True))
+    torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -88,6 +88,13 @@ def test_frontier_is_all_that_an_ising_spin_depends_on(length):
             assert int(context[site].sum()) == 4
 
 
+def test_arrays_of_numpy_are_as_good_as_tensors():
+    net, s = network(), configurations(6)
+    torch.testing.assert_close(net.log_prob(s), net.log_prob(torch.from_numpy(s)))
+    bonds = QuantumPath(8, 1.0).bonds()
+    assert torch.equal(frontier(bonds.numpy()), frontier(bonds))
+
+
 def test_frontier_of_a_ring_is_its_first_and_last_site():
     context = frontier(QuantumPath(8, 1.0).bonds())
     assert [row.nonzero().flatten().tolist() for row in context] == [[], [0], *([0, i] for i in range(1, 7))]
@@ -141,6 +148,8 @@ def test_follows_the_device_of_its_parameters(kind, generator, elsewhere):
         ),
         (lambda: MADE(4, 3).log_prob(torch.ones(2, 5)), r"x: got shape \(2, 5\), expected \(batch, 4\)"),
         (lambda: MADE(4, 3).sample(0, generator=torch.Generator()), "n: got 0"),
+        (lambda: frontier(torch.ones(3, 3).triu()), "bonds: got two sites with a bond one way only"),
+        (lambda: frontier(torch.ones(0, 0)), "sites: got 0"),
     ],
 )
 def test_wrong_input_says_so(call, message):
