@@ -385,7 +385,7 @@ def _currents(beta: float, rows: Indices) -> dict[int, float]:
     length = rows.shape[1]
     middle = 2 * length * STRONGEST + STRONGEST
     weight = iv(np.arange(-middle, middle + 1), beta)  # of a bond, by its current
-    parts = {}
+    parts: dict[int, float] = {}
     for total in range(int(rows.sum(1).max()) + 1):
         states = rows[rows.sum(1) == total]
         here = np.sqrt(weight[states + middle].prod(1))
