@@ -2,7 +2,8 @@ r"""What the chapter *AdS/DL: spacetime emergent from data* reads.
 
 A field at the boundary of a curved space and its response are data; the metric inside is what is learnt from
 them (:func:`learn_metric`). Surfaces and strings that hang into the space say more about it
-(:func:`reconstruct`), and so does the response at many frequencies (:func:`linear_response`).
+(:func:`~nnbook.dynamics.probes.reconstruct`), and so does the response at many frequencies
+(:func:`linear_response`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@ r"""What the chapter *Holographic QCD: what six points say about a metric* reads
 
 Quark masses and condensates become a field and its momentum at the boundary of five dimensions
 (:func:`dictionary`). A metric is learnt as published (:func:`classify`), or by shooting outwards from the
-horizon (:func:`learn_condensate`); from it follow the potential of two quarks (:func:`split`,
-:meth:`Split.potential`) and, from masses of mesons, a dilaton (:func:`learn_wall`, :func:`dilaton`).
+horizon (:func:`learn_condensate`); from it follow the potential of two quarks
+(:func:`~nnbook.dynamics.strings.split`) and, from masses of mesons, a dilaton
+(:func:`~nnbook.dynamics.mesons.learn_wall`, :func:`~nnbook.dynamics.mesons.dilaton`).
 """
 
 from __future__ import annotations
