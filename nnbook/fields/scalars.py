@@ -207,7 +207,7 @@ class ComplexPhi4(ScalarField):
         return total / (2 * self.length**2)
 
     def vortices(self, x: Tensor) -> Tensor:
-        """The winding number of each plaquette, as :meth:`XY.vortices` of the phases."""
+        """The winding number of each plaquette, as :meth:`~nnbook.fields.actions.XY.vortices`."""
         angles = self.angles(x).reshape(-1, self.length, self.length)
         return winding(angles - angles.roll(1, 1), angles - angles.roll(1, 2))
 
