@@ -2,6 +2,7 @@
 
     python benchmarks/dots.py                  # ours: six electrons at three frequencies, then twelve
     python benchmarks/dots.py six 0.5          # one of them
+    python benchmarks/dots.py grow             # functions learnt with six electrons, carried to 12, 20 and 30
     python benchmarks/dots.py plain            # two and six electrons without determinants, ours
     python benchmarks/dots.py netket           # the same with NetKet
 
@@ -15,6 +16,7 @@ import sys
 import time
 
 DMC = {(6, 0.1): 3.55385, (6, 0.5): 11.78484, (6, 1.0): 20.15932, (12, 1.0): 65.7001}
+DMC |= {(20, 1.0): 155.8822, (30, 1.0): 308.5627}
 
 
 def ours(electrons: int, omega: float, *, steps: int, chains: int, looks: int) -> None:
@@ -34,6 +36,44 @@ def ours(electrons: int, omega: float, *, steps: int, chains: int, looks: int) -
     seconds = f"{fit.seconds:.0f} | {1e3 * fit.seconds / steps:.0f} | {time.perf_counter() - began:.0f}"
     variance = f"{found.energy.variance:.2g}"
     print(f"| {electrons} | {omega} | {seconds} | {found.energy!r} | {variance} | {DMC[electrons, omega]} |")
+
+
+def grow() -> None:
+    """Train six electrons, then carry their functions of distances to larger dots; a short training each."""
+    import torch
+
+    import nnbook
+    from nnbook.quantum_dots import Trap, measure, network, train
+
+    nnbook.start(seed=1, quiet=True)
+    generator = torch.Generator().manual_seed(1)
+    small = None
+    print("| N | steps of walkers | training, s | measuring, s | E before | E | variance | DMC |")
+    print("| --- " * 8 + "|")
+    for electrons, steps, chains, looks in (
+        (6, 200, 500, 40),
+        (12, 120, 300, 60),
+        (20, 80, 200, 40),
+        (30, 50, 120, 30),
+    ):
+        trap = Trap(electrons)
+        state = network(trap, generator=generator)
+        if small is not None:
+            with torch.no_grad():
+                for here, learnt in zip(state.parameters(), small.parameters(), strict=True):
+                    here.copy_(learnt)
+        before = measure(state, trap, generator=generator, chains=chains, samples=5, warm_up=20)
+        options = {"steps": steps, "rate": 0.1 if small is None else 0.03}
+        fit = train(state, trap, generator=generator, configurations=before.samples[-1], **options)
+        began = time.perf_counter()
+        found = measure(state, trap, generator=generator, configurations=fit.configurations, samples=looks)
+        seconds = f"{fit.seconds:.0f} | {time.perf_counter() - began:.0f}"
+        energies = f"{before.energy!r} | {found.energy!r} | {found.energy.variance:.2g}"
+        print(
+            f"| {electrons} | {steps} of {chains} | {seconds} | {energies} | {DMC[electrons, 1.0]} |",
+            flush=True,
+        )
+        small = state
 
 
 def plain(electrons: int, *, walkers: int = 1000, steps: int = 50) -> None:
@@ -98,6 +138,9 @@ def netket(electrons: int, omega: float = 1.0, *, walkers: int = 1000, steps: in
 def main() -> None:
     """See the module's docstring."""
     what = sys.argv[1:] or ["all"]
+    if what[0] == "grow":
+        grow()
+        return
     if what[0] in ("netket", "plain"):
         for electrons in (2, 6):
             (netket if what[0] == "netket" else plain)(electrons)

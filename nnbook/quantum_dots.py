@@ -135,7 +135,9 @@ def parts(state: Product, trap: Trap, samples: Tensor) -> dict[str, Estimate]:
     r"""The parts of the energy, and what the virial theorem says must vanish.
 
     If all lengths are stretched, the energy of the best state does not change to first order:
-    :math:`2T = 2V - U` for the energies of motion, trap and repulsion.
+    :math:`2T = 2V - U` for the energies of motion, trap and repulsion. U is measured by
+    :meth:`~nnbook.continuum.systems.Trap.smooth_repulsion` and T as what is left of the local energy, so that
+    nothing diverges where electrons meet.
 
     Args:
         state, trap: the system.
@@ -147,8 +149,12 @@ def parts(state: Product, trap: Trap, samples: Tensor) -> dict[str, Estimate]:
     check_values("samples", samples, ("samples", "chains", trap.electrons, trap.dim))
     check_counts(samples=len(samples))
     looks = [trap.split(state, x) for x in samples]
-    t, v, u = (torch.stack([look[k] for look in looks]) for k in range(3))
-    values = {"kinetic": t, "trap": v, "repulsion": u, "virial": 2 * t - 2 * v + u}
+    v, e = (
+        torch.stack([look.trap for look in looks]),
+        torch.stack([torch.stack(look).sum(0) for look in looks]),
+    )
+    u = torch.stack([trap.smooth_repulsion(state, x) for x in samples])
+    values = {"kinetic": e - v - u, "trap": v, "repulsion": u, "virial": 2 * e - 4 * v - u}
     return {name: Estimate.of(value) for name, value in values.items()}
 
 

@@ -1055,6 +1055,7 @@ TABLE = {
     ),
     "Trap": (systems.Trap, {"electrons": 6, "omega": 1.0, "dim": 2, "stride": 1.0}),
     "Trap.start": method("start", trap, chains=3, generator=dice()),
+    "Trap.smooth_repulsion": method("smooth_repulsion", trap, state=dot(), x=place()),
     "Trap.split": method("split", trap, state=dot(), x=place()),
     "Trap.walkers": method("walkers", trap, state=dot(), configurations=place()),
     "GaussianWalkers": (

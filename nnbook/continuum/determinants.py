@@ -166,10 +166,10 @@ class Slater(Factor):
         moved, jacobian, bend = self.backflow.jet(x)
         value, m, slope, bends = self._slopes(moved)
         n, d = x.shape[1:]
-        rows = jacobian.reshape(len(x), 2, n // 2 * d, n * d)
-        spread = (rows @ rows.mT).unflatten(3, (-1, d)).unflatten(2, (-1, d))  # b s i a j c
-        own = spread.diagonal(dim1=2, dim2=4).permute(0, 1, 4, 2, 3).flatten(1, 2)
-        crossed = torch.einsum("bsaij,bscji,bsiajc->b", m, m, spread)
+        rows = jacobian.reshape(len(x), 2, n // 2, d, n * d)
+        own = (rows @ rows.mT).flatten(1, 2)
+        turned = m.permute(0, 1, 3, 4, 2) @ rows  # b s i j and the coordinates
+        crossed = (turned * turned.transpose(2, 3)).sum((1, 2, 3, 4))
         laplacian = (slope * bend).sum((1, 2)) + (bends * own).sum((1, 2, 3)) - crossed
         gradient = (slope.flatten(1)[:, None] @ jacobian.reshape(len(x), n * d, n * d)).view_as(x)
         return LogJet(value, gradient, laplacian)

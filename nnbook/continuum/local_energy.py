@@ -19,6 +19,7 @@ def kinetic(jet: LogJet) -> Tensor:
     return -0.5 * (jet.laplacian + jet.gradient.square().sum((1, 2)))
 
 
+@torch.enable_grad()
 def double_backward(log_psi: Callable[[Tensor], Tensor], x: Tensor) -> LogJet:
     """Logarithm, gradient and Laplacian by differentiating twice, one coordinate after the other.
 

@@ -44,15 +44,15 @@ class Pairs(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Differences ``(batch, pairs, d)`` and distances ``(batch, pairs)``."""
-        first, second = self.get_buffer("ends")
-        apart = x.index_select(1, first) - x.index_select(1, second)
-        return apart, apart.square().sum(-1).sqrt()
+        axes = (x.mT.flatten(0, 1) @ self.get_buffer("incidence").to(x)).unflatten(0, (len(x), -1))
+        return axes.mT, axes.square().sum(1).sqrt()
 
     def onto(self, values: Tensor, *, signed: bool = True) -> Tensor:
         """Sum what belongs to pairs ``(batch, pairs, ...)`` over the pairs of each electron."""
         incidence = self.get_buffer("incidence").to(values)
         table = incidence if signed else incidence.abs()
-        summed: Tensor = (table @ values.flatten(2)).unflatten(2, values.shape[2:])
+        rows = values.flatten(2).mT.flatten(0, 1)
+        summed: Tensor = (rows @ table.T).unflatten(0, (len(values), -1)).mT.unflatten(2, values.shape[2:])
         return summed
 
 
@@ -168,7 +168,7 @@ class Radial(nn.Module):
         self.offset = nn.Parameter(torch.zeros(1, dtype=dtype))
 
     def _units(self, z: Tensor) -> Tensor:
-        return (z[..., None] * self.inward + self.bias).tanh()
+        return torch.addcmul(self.bias, z[..., None], self.inward).tanh()
 
     def forward(self, r: Tensor) -> Tensor:
         """The values f, of the shape of r."""
@@ -179,10 +179,10 @@ class Radial(nn.Module):
         """f, f'/r and f''."""
         e, e1, e2, z, z1, z2, ratio = self.shape(r)
         t = self._units(z)
-        rise = 1 - t.square()
+        square, first = t * t, self.outward * self.inward  # the slope of tanh t is 1 - t^2
         n = t @ self.outward + self.offset
-        n1 = rise @ (self.outward * self.inward)
-        n2 = (-2 * t * rise) @ (self.outward * self.inward.square())
+        n1 = first.sum() - square @ first
+        n2 = 2 * ((square - 1) * t) @ (first * self.inward)
         second = e2 * n + 2 * r * e1 * n1 * z1 + e * (n2 * z1.square() + n1 * z2)
         return e * n, e1 * n + n1 * ratio, second
 
@@ -191,6 +191,8 @@ class Radial(nn.Module):
         shape = self.shape(r)
         weight, z = weight * shape.envelope, shape.input
         t = self._units(z)
-        rise = (1 - t.square()) * self.outward
-        hidden = torch.stack([weight * z, weight], 1) @ rise
-        return torch.cat([hidden.flatten(1), (weight[:, None] @ t)[:, 0], weight.sum(1, keepdim=True)], 1)
+        weighted = weight[..., None] * t
+        square = weighted * t  # the slope of tanh t is 1 - t^2
+        bias = (weight.sum(1, keepdim=True) - square.sum(1)) * self.outward
+        inward = ((weight * z).sum(1, keepdim=True) - (z[..., None] * square).sum(1)) * self.outward
+        return torch.cat([inward, bias, weighted.sum(1), weight.sum(1, keepdim=True)], 1)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnbook.arrays import check_counts, check_values, positive
 from nnbook.continuum.local_energy import kinetic
@@ -44,6 +44,10 @@ class Electrons(GaussianWalkers):
     def __init__(self, state: Product, configurations: Tensor, step: float) -> None:
         self.state, rough = state, copy.deepcopy(state).float()
         super().__init__(lambda x: rough(x.float()).double(), configurations, step)
+
+    def _noise(self, generator: torch.Generator) -> Tensor:
+        shape, device = self._here.shape, generator.device
+        return torch.randn(shape, generator=generator, dtype=torch.float32, device=device).to(self._here)
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,23 @@ class Trap:
         apart = (x[:, first] - x[:, second]).square().sum(-1).rsqrt().sum(1)
         trap = 0.5 * self.omega * x.square().sum((1, 2))
         return Split(motion, trap, self.omega * self.coupling * apart)
+
+    def smooth_repulsion(self, state: Product, x: Tensor) -> Tensor:
+        r"""The repulsion from slopes of the state, ``(batch,)``, in hartree.
+
+        In a mean over :math:`|\psi|^2` it may stand for :math:`1/r`, since :math:`\nabla\cdot\hat r = (d-1)/r`,
+
+        .. math:: \Bigl\langle \frac1r \Bigr\rangle = -\frac{1}{d-1} \bigl\langle \hat r_{ij} \cdot
+                  (\nabla_i - \nabla_j) \ln|\psi| \bigr\rangle .
+
+        It stays finite where electrons meet. The square of :math:`1/r` has no mean in two dimensions, so that
+        an error bar of a mean of :math:`1/r` means little.
+        """
+        check_values("x", x, ("batch", self.electrons, self.dim))
+        first, second = torch.triu_indices(self.electrons, self.electrons, 1, device=x.device)
+        slope, apart = state.jet(x).gradient, x[:, first] - x[:, second]
+        along = ((slope[:, first] - slope[:, second]) * nn.functional.normalize(apart, dim=-1)).sum((1, 2))
+        return -self.omega * self.coupling / (self.dim - 1) * along
 
     def local_energies(self, walkers: Electrons) -> Tensor:
         """The local energy of each chain, ``(chains,)``, in hartree."""

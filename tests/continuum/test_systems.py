@@ -28,6 +28,15 @@ def test_levels_without_repulsion(arguments, lowest):
     torch.testing.assert_close(energies, t + v + u)
 
 
+@pytest.mark.parametrize(("dim", "mean"), [(2, 1.2533141), (3, 0.7978846)])
+def test_repulsion_from_slopes(dim, mean):
+    trap = Trap(2, 4.0, dim=dim)  # |psi|^2 is a Gaussian, so the mean of 1/r is known
+    x = torch.randn((100_000, 2, dim), generator=dice(), dtype=torch.float64) / 2**0.5
+    smooth = trap.smooth_repulsion(Product(Gaussian()), x)
+    assert abs(float(smooth.mean()) / 2 - mean) < 4 * float(smooth.std()) / 2 / len(x) ** 0.5
+    assert float(smooth.max()) < 20 < float(trap.split(Product(Gaussian()), x).repulsion.max())
+
+
 def test_equal_labels_mean_equal_energies():
     assert Trap(6, 0.1).label == Trap(6, 0.1).label != Trap(6, 0.1 + 1e-12).label
 
@@ -43,6 +52,7 @@ def test_equal_labels_mean_equal_energies():
         (lambda: Trap(6, stride=0.0), "stride: got 0"),
         (lambda: Trap(6).start(0, generator=dice()), "chains: got 0"),
         (lambda: Trap(6).split(Product(Gaussian()), torch.zeros(3, 2, 2)), "x: got shape"),
+        (lambda: Trap(6).smooth_repulsion(Product(Gaussian()), torch.zeros(3, 2, 2)), "x: got shape"),
         (lambda: Trap(6).walkers(Product(Gaussian()), torch.zeros(0, 6, 2)), "chains: got 0"),
     ],
 )
