@@ -135,9 +135,11 @@ def parts(state: Product, trap: Trap, samples: Tensor) -> dict[str, Estimate]:
     r"""The parts of the energy, and what the virial theorem says must vanish.
 
     If all lengths are stretched, the energy of the best state does not change to first order:
-    :math:`2T = 2V - U` for the energies of motion, trap and repulsion. U is measured by
-    :meth:`~nnbook.continuum.systems.Trap.smooth_repulsion` and T as what is left of the local energy, so that
-    nothing diverges where electrons meet.
+    :math:`2T = 2V - U` for the energies of motion, trap and repulsion. Nothing that is averaged diverges
+    where electrons meet. Two electrons have no nodes, so that T is the mean of
+    :math:`\tfrac12|\nabla\ln\psi|^2`; with more, U is that of
+    :meth:`~nnbook.continuum.systems.Trap.smooth_repulsion`. The third part is what is left of the local
+    energy.
 
     Args:
         state, trap: the system.
@@ -153,8 +155,13 @@ def parts(state: Product, trap: Trap, samples: Tensor) -> dict[str, Estimate]:
         torch.stack([look.trap for look in looks]),
         torch.stack([torch.stack(look).sum(0) for look in looks]),
     )
-    u = torch.stack([trap.smooth_repulsion(state, x) for x in samples])
-    values = {"kinetic": e - v - u, "trap": v, "repulsion": u, "virial": 2 * e - 4 * v - u}
+    if trap.electrons == 2:
+        t = torch.stack([trap.omega / 2 * state.jet(x).gradient.square().sum((1, 2)) for x in samples])
+        u = e - v - t
+    else:
+        u = torch.stack([trap.smooth_repulsion(state, x) for x in samples])
+        t = e - v - u
+    values = {"kinetic": t, "trap": v, "repulsion": u, "virial": 2 * t - 2 * v + u}
     return {name: Estimate.of(value) for name, value in values.items()}
 
 

@@ -153,7 +153,8 @@ class Trap:
     def smooth_repulsion(self, state: Product, x: Tensor) -> Tensor:
         r"""The repulsion from slopes of the state, ``(batch,)``, in hartree.
 
-        In a mean over :math:`|\psi|^2` it may stand for :math:`1/r`, since :math:`\nabla\cdot\hat r = (d-1)/r`,
+        In a mean over :math:`|\psi|^2` it may stand for :math:`1/r`, since
+        :math:`\nabla\cdot\hat r = (d-1)/r`,
 
         .. math:: \Bigl\langle \frac1r \Bigr\rangle = -\frac{1}{d-1} \bigl\langle \hat r_{ij} \cdot
                   (\nabla_i - \nabla_j) \ln|\psi| \bigr\rangle .
