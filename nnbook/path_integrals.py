@@ -258,11 +258,11 @@ class Quartic:
 
     Attributes:
         square: a.
-        fourth: b, above zero.
+        fourth: b, at least zero; above it, if a is not.
         constant: c.
 
     Raises:
-        ValueError: numbers that are not finite, or a potential without a bottom.
+        ValueError: numbers that are not finite, or a potential that binds nothing.
     """
 
     square: float
@@ -270,7 +270,9 @@ class Quartic:
     constant: float = 0.0
 
     def __post_init__(self) -> None:
-        positive("fourth", self.fourth, most=1e6)
+        finite("fourth", self.fourth, least=0, most=1e6)
+        if not self.fourth:
+            positive("square", self.square, most=1e6, remedy="without a fourth power it has to bind")
         for name in ("square", "constant"):
             finite(name, getattr(self, name), least=-1e6, most=1e6)
 
@@ -440,20 +442,22 @@ def sharpen(values: Tensor, zeros: Tensor) -> Tensor:
     with c by least squares over all values, whose bias is of the order of one over their number.
 
     Args:
-        values: y, ``(samples, chains)``.
+        values: y of some quantities, ``(samples, chains, quantities)``.
         zeros: z, ``(samples, chains, identities)``, as :meth:`PathSum.identities` of each path.
 
     Raises:
         ValueError: other shapes, or fewer than ten values an identity.
     """
     check_numbers("values", values)
-    check_values("values", values, ("samples", "chains"))
-    check_values("zeros", zeros, (*values.shape, "identities"), dtype=values.dtype)
-    if values.numel() < 10 * zeros.shape[2]:
+    check_values("values", values, ("samples", "chains", "quantities"))
+    check_values("zeros", zeros, (*values.shape[:2], "identities"), dtype=values.dtype)
+    flat, wanted = zeros.flatten(0, 1), values.flatten(0, 1)
+    if len(flat) < 10 * flat.shape[1]:
         raise ValueError(
-            f"values: got {values.numel()}, expected ten for each of the {zeros.shape[2]} identities or more"
+            f"values: got {len(flat)}, expected ten for each of the {flat.shape[1]} identities or more"
         )
-    flat = zeros.flatten(0, 1)
-    centred = flat - flat.mean(0)
-    found: Tensor = torch.linalg.lstsq(centred, (values - values.mean()).reshape(-1, 1)).solution[:, 0]
+    flat, wanted = flat - flat.mean(0), wanted - wanted.mean(0)
+    scale = flat.square().mean(0).sqrt().clamp(min=1e-300)
+    gram, along = (flat.mT @ flat) / scale / scale[:, None], (flat.mT @ wanted) / scale[:, None]
+    found: Tensor = torch.linalg.pinv(gram, hermitian=True) @ along / scale[:, None]
     return values - zeros @ found

@@ -886,7 +886,7 @@ TABLE = {
     "PathSum.identities": method("identities", sum_over_paths, parameters=some(3, 1, 4)),
     "PathSum.oscillator": method("oscillator", sum_over_paths, omega=1.0),
     "PathSum.start": (lambda n: sum_over_paths().start(n, generator=dice()), {"n": 3}),
-    "sharpen": (path_integrals.sharpen, {"values": some(4, 20), "zeros": some(4, 20, 3)}),
+    "sharpen": (path_integrals.sharpen, {"values": some(4, 20, 2), "zeros": some(4, 20, 3)}),
     "taylor": (network_spacetime.taylor, {"kernel": some(3), "spacing": 0.1}),
     "hamiltonian_layer": (
         lambda **a: network_spacetime.hamiltonian_layer(weights=(0.1, 1.0, -1.0, -0.1), **a),
