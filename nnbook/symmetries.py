@@ -466,7 +466,7 @@ class TimeChange(Symmetry):
         f: its values at the nodes of the module, ``(nodes,)``.
 
     Raises:
-        ValueError: in :meth:`apply`, a time that turns back or leaves the interval.
+        ValueError: when it is applied, for a time that turns back or leaves the interval.
     """
 
     f: Tensor
