@@ -35,8 +35,11 @@ def code_cells(notebook):
 
 def test_every_page_is_in_the_table_of_contents():
     listed = set(re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text()))
+    found = (path for path in (ROOT / "chapters").rglob("[!.]*") if path.suffix in (".md", ".ipynb"))
     pages = {
-        f"chapters/{path.stem}" for path in (ROOT / "chapters").iterdir() if path.suffix in (".md", ".ipynb")
+        path.relative_to(ROOT).with_suffix("").as_posix()
+        for path in found
+        if ".ipynb_checkpoints" not in path.parts
     }
     assert pages == listed
 
