@@ -65,6 +65,10 @@ def test_each_file_of_the_library_has_a_test_of_its_name():
     assert {test for test in tests - wanted if "/" in test} == set(), "a test without its file"
 
 
+def test_says_how_to_get_the_library(notebook):
+    assert "pip install" in notebook.cells[0].source, "for those who downloaded this notebook alone"
+
+
 def test_is_small_enough(chapter):
     assert chapter.stat().st_size < 2_000_000
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import platform
+from importlib.metadata import version
 from pathlib import Path
 
+import joblib
+import psutil
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-from .freshness import Record, last
+from .freshness import Record, last, what_runs
 from .tables import Cell, page_link, pages, table
 
 SLOWEST = 20
@@ -37,7 +41,10 @@ def connect(app: Sphinx) -> None:
 def _fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for place in list(doctree.findall(ExecutionTimes)):
         runs = {page: run for page in pages(app.env) if (run := _run(app, page))}
-        place.replace_self([_chapters(app, docname, runs), *_cells(app, docname, runs)] if runs else _none())
+        if runs:
+            place.replace_self([_machine(), _chapters(app, docname, runs), *_cells(app, docname, runs)])
+        else:
+            place.replace_self(_none())
 
 
 def _run(app: Sphinx, page: str) -> Record | None:
@@ -77,6 +84,17 @@ def _cells(app: Sphinx, here: str, runs: dict[str, Record]) -> list[nodes.Node]:
     ]
     title = nodes.paragraph("", "", nodes.strong(text=f"The {len(rows)} slowest cells"))
     return [title, table(("seconds", "chapter", "code cell", "begins with"), rows)]
+
+
+def _machine() -> nodes.paragraph:
+    """Where the site was built: seconds mean little without it."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "scipy"))
+    memory = psutil.virtual_memory().total / 2**30
+    text = (
+        f"Built on {joblib.cpu_count()} {platform.machine()} cores with {memory:.0f} GiB of memory, two "
+        f"chapters at a time, with Python {platform.python_version()}, {packages}; {what_runs()}."
+    )
+    return nodes.paragraph(text=text)
 
 
 def _texts(*texts: str) -> list[Cell]:
