@@ -11,6 +11,7 @@ import yaml
 
 from nnbook_site.execute import tidy
 from nnbook_site.outputs import PLOTLY_MIME, alternative_text
+from nnbook_site.pictures import missing
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -67,6 +68,10 @@ def test_each_file_of_the_library_has_a_test_of_its_name():
 
 def test_says_how_to_get_the_library(notebook):
     assert "pip install" in notebook.cells[0].source, "for those who downloaded this notebook alone"
+
+
+def test_has_a_picture_beside_each_plotly_figure(chapter, notebook):
+    assert not missing(notebook), f"run: python -m nnbook_site.pictures {chapter}"
 
 
 def test_is_small_enough(chapter):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from base64 import b64decode, b64encode
 from io import BytesIO
 
@@ -13,6 +14,7 @@ from sphinx.cmd.build import build_main
 
 from nnbook_site.execute import main, tidy
 from nnbook_site.outputs import CLAIMS_MIME, PLOTLY_MIME, WIDGET_MIME, plotly_html
+from nnbook_site.pictures import BROWSERS, add
 
 CLAIM = {
     "chapter": "page",
@@ -122,6 +124,22 @@ def test_tidy_stores_opaque_pictures_in_few_colours(mode, colour, kept):
     assert image.mode == kept
     assert image.convert("RGB").getpixel((0, 0)) == (0, 114, 178)
     assert tidy(copy.deepcopy(once)) == once
+
+
+@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="no Chromium")
+def test_a_plotly_figure_gets_a_picture_of_itself():
+    figure = {
+        "data": [{"type": "bar", "x": [0], "y": [1], "marker": {"color": "#0072b2"}}],
+        "layout": {"height": 300},
+    }
+    output = new_output("display_data", data={PLOTLY_MIME: figure})
+    notebook = new_notebook(cells=[new_code_cell("x", outputs=[output])])
+    assert add([notebook]) == 1
+    assert add([notebook]) == 0
+    image = Image.open(BytesIO(b64decode(notebook.cells[0].outputs[0].data["image/png"]))).convert("RGB")
+    assert image.size == (700, 300)
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    assert image.getpixel((350, 150)) == (0, 114, 178)
 
 
 def test_executing_twice_changes_nothing(tmp_path):

@@ -59,11 +59,11 @@ def _copy_vendor(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     vendor = Path(app.outdir) / "_static" / "vendor"
-    _copy(_package("plotly") / "package_data" / "plotly.min.js", vendor / "plotly.min.js")
+    _copy(package("plotly") / "package_data" / "plotly.min.js", vendor / "plotly.min.js")
     for script in (Path(app.outdir) / "_static" / "scripts").glob("fontawesome.js*"):
         script.write_text("")
     for name in MATHJAX:
-        _copy(_package("sphinx-mathjax-offline") / "static" / "mathjax" / name, vendor / "mathjax" / name)
+        _copy(package("sphinx-mathjax-offline") / "static" / "mathjax" / name, vendor / "mathjax" / name)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -74,7 +74,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _package(name: str) -> Path:
+def package(name: str) -> Path:
     """Folder of an installed package, without importing it."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,9 +20,8 @@ from typing import Any
 import joblib
 import nbformat
 from nbclient import NotebookClient
-from PIL import Image
 
-from . import freshness
+from . import freshness, pictures
 from .outputs import FROZEN, FROZEN_HTML, PLOTLY_MIME, WIDGET_MIME
 from .progress import Progress
 
@@ -87,21 +84,9 @@ def _tidy_output(output: Any) -> Any:
     elif PLOTLY_MIME in data:
         data.pop("text/html", None)  # plotly.js itself
     if "image/png" in data:
-        data["image/png"] = _light(data["image/png"])
+        data["image/png"] = pictures.light(data["image/png"])
     output.get("metadata", {}).pop("execution", None)
     return output
-
-
-def _light(png: str) -> str:
-    """A picture in 256 colours, of which a plot has fewer: a third of the size."""
-    image = Image.open(BytesIO(b64decode(png)))
-    if (
-        image.mode == "P" or min(image.convert("RGBA").getchannel("A").tobytes()) < 255
-    ):  # done, or transparent
-        return png
-    file = BytesIO()
-    image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, format="PNG", optimize=True)
-    return b64encode(file.getvalue()).decode() + "\n"
 
 
 def cell_limit() -> int:
@@ -178,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def keep(execution: Execution) -> None:
         if not execution.error:
+            pictures.add([execution.notebook])
             nbformat.write(execution.notebook, execution.path)
             if (freshness.root_of(execution.path) / freshness.PACKAGE).is_dir():  # a chapter of a book
                 freshness.keep(execution)
