@@ -129,9 +129,14 @@ class Visit:
 
 
 def pages(site):
-    """All pages but the index, which leads on to the first of them."""
-    found = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
-    return sorted(path for path in found if path != "index.html" and not path.startswith("_static/"))
+    """All pages but the index, which leads on to the first of them; of the pages of source, all alike, two."""
+    found = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+    sources = [path for path in found if path.startswith("_modules/")]
+    return [
+        path
+        for path in found
+        if path != "index.html" and not path.startswith("_static/") and path not in sources[2:]
+    ]
 
 
 def chapters_with(site, text):
