@@ -25,4 +25,19 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const summary of document.querySelectorAll("summary")) {
     if (!summary.textContent.trim()) summary.setAttribute("aria-label", "Sections");
   }
+  // Sphinx sets a long signature as a list of definitions that defines nothing
+  for (const list of document.querySelectorAll("dt.sig dl")) {
+    const lines = document.createElement("span");
+    lines.className = "book-parameters";
+    for (const { childNodes } of list.children) {
+      lines.append(document.createElement("span"));
+      lines.lastChild.append(...childNodes);
+    }
+    list.replaceWith(lines);
+  }
+  // roles of the bibliography that are no more, and headers of columns that have no name
+  for (const entry of document.querySelectorAll(".citation, .citation-list")) entry.removeAttribute("role");
+  for (const head of document.querySelectorAll("th")) {
+    if (!head.textContent.trim() && !head.querySelector("mjx-container, img")) head.replaceWith(document.createElement("td"));
+  }
 });
