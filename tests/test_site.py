@@ -336,6 +336,8 @@ def test_solids_far_away_give_their_context_back(browser, site, served):
 def test_no_button_of_a_figure_sends_it_elsewhere(browser, site, served):
     with Visit(browser, served) as visit:
         page = visit.open(chapters_with(site, "book-plotly output")[0])
+        page.locator(".js-plotly-plot").first.hover()
+        page.locator(".modebar-btn").first.wait_for(state="attached", timeout=15_000)
         titles = page.locator(".modebar-btn").evaluate_all("all => all.map(b => b.dataset.title)")
         assert any("PNG" in title for title in titles)
         assert not [title for title in titles if re.search("share|cloud|edit", title, re.I)]

@@ -71,7 +71,7 @@ class Figure {
     }
     if (this.camera) layout.scene = { ...layout.scene, camera: this.camera };
     // on a phone the tool bar would lie over the title; no button may send the figure elsewhere
-    const bar = { displayModeBar: narrow ? false : undefined, displaylogo: false, showSendToCloud: false };
+    const bar = { displayModeBar: narrow ? false : "hover", displaylogo: false, showSendToCloud: false };
     const config = { responsive: true, scrollZoom: this.solid, ...bar, ...this.stored.config };
     config.modeBarButtonsToRemove = ["sendChartToCloud"];
     this.ready = window.Plotly.newPlot(this.plot, { ...this.stored, layout, config }).then(() => this.restore?.());
