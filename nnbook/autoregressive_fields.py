@@ -16,7 +16,8 @@ from scipy.optimize import curve_fit
 from torch import Tensor, nn
 
 from nnbook.arrays import check_counts, check_numbers, check_values, finite, like, positive
-from nnbook.exact.transfer import ImaginaryTime, double_well, instanton, xy_torus
+from nnbook.exact.paths import ImaginaryTime, double_well, instanton
+from nnbook.exact.transfer import xy_torus
 from nnbook.fields.actions import XY, QuantumPath, symmetries, wrap
 from nnbook.fields.conditionals import GaussianMixture
 from nnbook.fields.learning import Hamiltonian, fit_likelihood, log_prob, weigh

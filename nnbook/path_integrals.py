@@ -23,7 +23,7 @@ from torch import Tensor
 
 from nnbook.arrays import Array, check_counts, check_numbers, check_values, finite, positive
 from nnbook.exact.lines import lattice_states
-from nnbook.exact.transfer import ImaginaryTime
+from nnbook.exact.paths import ImaginaryTime
 from nnbook.fields.scalars import Phi4
 from nnbook.sample.estimates import Estimate, autocorrelation, estimate
 from nnbook.sample.hmc import hmc, with_gradient

@@ -49,6 +49,7 @@ from nnbook.exact import (
     ising2d,
     lines,
     pairs,
+    paths,
     shells,
     solutions,
     transfer,
@@ -139,7 +140,7 @@ def rows_of_spins():
 
 
 def path():
-    return transfer.ImaginaryTime(transfer.double_well, 2.0, 8)
+    return paths.ImaginaryTime(paths.double_well, 2.0, 8)
 
 
 def masked(conditional="bernoulli", **options):
@@ -322,14 +323,14 @@ TABLE = {
     "IsingRows.sample": method("sample", rows_of_spins, n=3, rng=np.random.default_rng(1)),
     "IsingRows.correlation": method("correlation", rows_of_spins, distance=1),
     "ImaginaryTime on a lattice": (
-        lambda **a: transfer.ImaginaryTime(transfer.double_well, **a).log_z,
+        lambda **a: paths.ImaginaryTime(paths.double_well, **a).log_z,
         {"beta": 2.0, "times": 8, "reach": 4.0, "points": 80},
     ),
     "ImaginaryTime.levels": method("levels", path, count=2),
     "ImaginaryTime.correlation": method("correlation", path, function=np.square, distance=1),
     "ImaginaryTime.sample": method("sample", path, n=3, rng=np.random.default_rng(1), block=2),
-    "exact.double_well": (transfer.double_well, {"x": numbers(5)}),
-    "exact.instanton": (transfer.instanton, {"strength": 4.0, "minimum": 1.4}),
+    "exact.double_well": (paths.double_well, {"x": numbers(5)}),
+    "exact.instanton": (paths.instanton, {"strength": 4.0, "minimum": 1.4}),
     "exact.brane": (holography.brane, {"d": 3}),
     "exact.strip": (partial(holography.strip, f=holography.brane(3)), {"turn": 0.5}),
     "exact.string": (partial(holography.string, f=holography.brane(3)), {"turn": 0.5}),

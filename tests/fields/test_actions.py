@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nnbook.exact.enumerate import configurations
 from nnbook.exact.ising2d import torus
-from nnbook.exact.transfer import ImaginaryTime, double_well
+from nnbook.exact.paths import ImaginaryTime, double_well
 from nnbook.fields.actions import XY, Ising, IsingField, QuantumPath, symmetries, wrap
 from nnbook.fields.scalars import ComplexPhi4, Phi4
 
