@@ -19,14 +19,10 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import sync_playwright
 
+from nnbook_site import pictures
+
 ROOT = Path(__file__).parents[1]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--enable-unsafe-swiftshader",  # WebGL without a graphics card
-    "--disable-background-networking",
-    "--disable-component-update",
-]
+FLAGS = [*pictures.FLAGS, "--disable-background-networking", "--disable-component-update"]
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
@@ -58,7 +54,7 @@ def site():
 
 @pytest.fixture(scope="module")
 def browser():
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    path = next(filter(None, map(shutil.which, pictures.BROWSERS)), None)
     if path is None:
         message = "no Chromium found (apt-get install chromium): the site was not looked at"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
