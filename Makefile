@@ -4,13 +4,14 @@ BIN := $(VENV)/bin
 CHAPTERS = $(wildcard chapters/*.ipynb)
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile # a chapter's cells stay together
 
-.PHONY: help book check test lint claims serve lab bench execute lock clean
+.PHONY: help book check test lint claims serve pdf lab bench execute lock clean
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 $(VENV)/ready: requirements.txt pyproject.toml site/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -r requirements.txt
+	$(BIN)/python -c "from nnbook_site.bundles import main; main()"
 	touch $@
 
 book: $(VENV)/ready ## execute the chapters that changed and build the site in _build/html
@@ -34,6 +35,9 @@ claims: $(VENV)/ready ## the claims stored in the chapters hold
 
 serve: book ## build, then show the site on http://127.0.0.1:8000
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+pdf: book ## print the whole book into _build/nnbook.pdf
+	$(BIN)/python -m nnbook_site.paper
 
 lab: $(VENV)/ready ## open the chapters in JupyterLab
 	$(BIN)/python -m pip install -q -r requirements-lab.txt

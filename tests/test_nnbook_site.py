@@ -12,6 +12,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from sphinx.cmd.build import build_main
 
+from nnbook_site import paper
+from nnbook_site.bundles import BUNDLES, bundle, traces
 from nnbook_site.execute import main, tidy
 from nnbook_site.outputs import CLAIMS_MIME, PLOTLY_MIME, WIDGET_MIME, plotly_html
 from nnbook_site.pictures import BROWSERS, add
@@ -157,3 +159,53 @@ def test_a_figure_cannot_end_its_script():
     page = plotly_html({"data": [], "layout": {"title": {"text": "</script>"}}}, alt='a "hill"')
     assert page.count("</script>") == 1
     assert 'aria-label="a &quot;hill&quot;"' in page
+
+
+def test_a_page_loads_the_smallest_part_of_plotly_that_draws_its_figures(tmp_path):
+    body = (
+        plotly_html({"data": [{}, {"type": "heatmap"}], "frames": [{"data": [{"type": "surface"}]}]}) + "<p>"
+    )
+    assert traces(body) == {"scatter", "heatmap", "surface"}
+    assert bundle({"scatter"}, tmp_path) == "plotly.min.js"
+    for name in BUNDLES:
+        (tmp_path / f"plotly-{name}.min.js").write_text("")
+    for kinds, file in {
+        "scatter": "plotly-basic.min.js",
+        "scatter heatmap": "plotly-cartesian.min.js",
+        "scatter mesh3d": "plotly-gl3d.min.js",
+        "heatmap mesh3d": "plotly.min.js",
+        "sunburst": "plotly.min.js",
+    }.items():
+        assert bundle(set(kinds.split()), tmp_path) == file
+
+
+@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="no Chromium")
+def test_the_book_goes_to_paper(tmp_path):
+    """As one page, from the outputs that are there: pictures for figures, and without the code of plots."""
+    chapters, out = tmp_path / "chapters", tmp_path / "_build"
+    chapters.mkdir()
+    (tmp_path / "conf.py").write_text(
+        "extensions = ['myst_nb', 'sphinx.ext.mathjax', 'nnbook_site']\nroot_doc = 'chapters/intro'\n"
+        "nb_execution_mode = 'off'\nbook_execute = True\nmyst_enable_extensions = ['dollarmath']\n"
+        "mathjax_path = 'vendor/mathjax/tex-svg.js'\nexclude_patterns = ['_build']"
+    )
+    (chapters / "intro.md").write_text("# Book\n\n```{toctree}\none\ntwo\n```\n\n$x^2$\n")
+    data = {PLOTLY_MIME: {"data": [], "layout": {}}, "image/png": picture("RGB", (0, 114, 178))}
+    for name in ("one", "two"):
+        code = new_code_cell(
+            "plotting()", execution_count=1, id="one", outputs=[new_output("display_data", data)]
+        )
+        shown = new_code_cell("calculation()", execution_count=2, id="two")
+        title = new_markdown_cell(f"# Chapter {name}", id="title")
+        notebook = new_notebook(cells=[title, code, shown])
+        notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+        nbformat.write(notebook, chapters / f"{name}.ipynb")
+    assert build_main(["-q", "-W", "-b", "singlehtml", str(tmp_path), str(out)]) == 0
+    page = (out / "chapters/intro.html").read_text()
+    assert page.count("data-traces") == 0
+    assert page.count("<img") == 2
+    assert 'id="chapters/two-cell-2"' in page
+    paper.write(out / "chapters/intro.html", tmp_path / "book.pdf")
+    pdf = (tmp_path / "book.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert all(part in pdf for part in (b"/Outlines", b"/Subtype /Image"))

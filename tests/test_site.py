@@ -14,12 +14,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import unquote
 
 import axe_playwright_python
 import pytest
 from playwright.sync_api import sync_playwright
 
-from nnbook_site import pictures
+from nnbook_site import bundles, pictures
 
 ROOT = Path(__file__).parents[1]
 FLAGS = [*pictures.FLAGS, "--disable-background-networking", "--disable-component-update"]
@@ -183,6 +184,18 @@ RULES = {"empty-table-header": {"enabled": False}}  # a header may be a formula,
 AXE = """([skipped, rules]) => axe.run({ exclude: skipped.map(name => [name]) }, { rules }).then(
     ({ violations }) => violations.flatMap(
         ({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`)))"""
+
+
+def test_scripts_of_a_page_are_light(site):
+    """The whole of plotly.js alone is heavier; without npm a page loads it all the same."""
+    if not any(bundles.FOLDER.glob("plotly-*.min.js")):
+        pytest.skip("npm did not bring the parts of plotly.js: `make` fetches them")
+    weights = {}
+    for path in pages(site):
+        loads = re.findall(r'<script[^>]*\bsrc="([^"?]+)', (site / path).read_text())
+        files = {(site / path).parent / unquote(source) for source in loads if "://" not in source}
+        weights[path] = sum(file.stat().st_size for file in files) / 1e6
+    assert max(weights.values()) < 4.5
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

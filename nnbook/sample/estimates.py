@@ -67,7 +67,7 @@ class Estimate:
 
     def __repr__(self) -> str:
         digits = max(0, 1 - math.floor(math.log10(self.error))) if 0 < self.error < math.inf else 6
-        numbers = f"{self.mean:.{digits}f} ± {self.error:.{digits}f}"
+        numbers = f"{self.mean:z.{digits}f} ± {self.error:.{digits}f}"
         return f"{numbers} (tau {self.tau:.1f}, R-hat {self.r_hat:.3f})"
 
     @classmethod

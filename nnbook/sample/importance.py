@@ -35,7 +35,7 @@ class Value:
 
     def __repr__(self) -> str:
         digits = max(0, 1 - math.floor(math.log10(self.error))) if 0 < self.error < math.inf else 6
-        return f"{self.mean:.{digits}f} ± {self.error:.{digits}f}"
+        return f"{self.mean:z.{digits}f} ± {self.error:.{digits}f}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,8 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from .bundles import FOLDER, bundle, traces
+
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = {"book-plotly": "book.js", "book-filter": "filter.js", 'id="cell-': "anchors.js"}
 MATHJAX = ("tex-svg.js", "sre/mathmaps/base.json", "sre/mathmaps/en.json", "input/tex/extensions", "a11y")
@@ -18,18 +20,34 @@ MATHJAX = ("tex-svg.js", "sre/mathmaps/base.json", "sre/mathmaps/en.json", "inpu
 def connect(app: Sphinx) -> None:
     """Register the events of this module."""
     app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
+    app.connect("builder-inited", _all_nodes_on_one_page)
     app.connect("doctree-resolved", _drop_thebe, priority=900)
     app.connect("html-page-context", _page_scripts)
+    app.connect("html-page-context", _one_page_stands_in_its_folder)
     app.connect("html-page-context", _offline_scripts, priority=900)
     app.connect("build-finished", _copy_vendor)
     app.add_css_file("book.css", priority=900)
     app.add_js_file("page.js", loading_method="defer")
 
 
+def _all_nodes_on_one_page(app: Sphinx) -> None:
+    """The book as one page knows every node that its pages know."""
+    known = app.registry.translation_handlers
+    known["singlehtml"] = {**known["html"], **known.get("singlehtml", {})}
+
+
+def _one_page_stands_in_its_folder(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Sphinx takes the book as one page to stand above `chapters/`, where its root page is."""
+    if app.builder.name == "singlehtml" and "/" in page:
+        context["metatags"] = f'<base href="{"../" * page.count("/")}">' + context.get("metatags", "")
+
+
 def _page_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
     body = context.get("body", "")
     if "book-plotly" in body:
-        app.add_js_file("vendor/plotly.min.js", priority=100, loading_method="defer")
+        app.add_js_file(f"vendor/{bundle(traces(body))}", priority=100, loading_method="defer")
     for sign, script in SCRIPTS.items():
         if sign in body:
             app.add_js_file(script, loading_method="defer")
@@ -60,6 +78,8 @@ def _copy_vendor(app: Sphinx, exception: Exception | None) -> None:
         return
     vendor = Path(app.outdir) / "_static" / "vendor"
     _copy(package("plotly") / "package_data" / "plotly.min.js", vendor / "plotly.min.js")
+    for part in FOLDER.glob("plotly-*.min.js"):
+        _copy(part, vendor / part.name)
     for script in (Path(app.outdir) / "_static" / "scripts").glob("fontawesome.js*"):
         script.write_text("")
     for name in MATHJAX:

@@ -58,12 +58,17 @@ def connect(app: Sphinx) -> None:
     """Register the directive and the events that fill it."""
     app.add_node(ClaimsView)
     app.add_directive("claims", ClaimsDirective)
-    app.connect("doctree-read", lambda app, doctree: _name_cells(doctree))
+    app.connect("doctree-read", _name_cells)
     app.connect("env-check-consistency", lambda app, env: _warn_of_failures(env))
     app.connect("doctree-resolved", _fill)
 
 
-def _name_cells(doctree: nodes.document) -> None:
+def cell_address(app: Sphinx, page: str, number: int) -> str:
+    """``cell-7`` on the chapter's page; the book as one page has many cells with that number."""
+    return f"{page}-cell-{number}" if app.builder.name == "singlehtml" else f"cell-{number}"
+
+
+def _name_cells(app: Sphinx, doctree: nodes.document) -> None:
     """Give each executed cell the address ``#cell-7`` of its number [7], and of removed ones after it.
 
     Cells that only state claims are not shown; a link to one leads to the cell that computed its numbers.
@@ -72,7 +77,8 @@ def _name_cells(doctree: nodes.document) -> None:
     cells = [node for node in cells if node.get("exec_count")]
     numbers = [node["exec_count"] for node in cells]
     for node, first, end in zip(cells, [1, *numbers[1:]], [*numbers[1:], None], strict=False):
-        node["ids"] += [f"cell-{k}" for k in range(first, end or node["exec_count"] + 1)]
+        shown = range(first, end or node["exec_count"] + 1)
+        node["ids"] += [cell_address(app, app.env.docname, number) for number in shown]
 
 
 def _pages(env: BuildEnvironment) -> Pages:
@@ -169,7 +175,7 @@ def _cells(app: Sphinx, here: str, page: str, claim: Claim) -> list[Cell]:
     reference = texts["Reference"].removesuffix(f" ({claim.how})").replace(" ", "\u00a0")
     ours, _, error = texts["Ours"].partition(" ± ")
     allowed, _, sigma = texts["Allowed"].partition(", ")
-    place = f"cell-{claim.cell}" if claim.cell else None
+    place = cell_address(app, page, claim.cell) if claim.cell else None
     name = make_refnode(app.builder, here, page, place, _formulas(claim.name))
     verdict = nodes.inline(
         text=texts["Ours agrees"], classes=["book-passed" if claim.passed else "book-failed"]

@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
+from .claims import cell_address
 from .freshness import Record, last, what_runs
 from .tables import Cell, page_link, pages, table
 
@@ -77,7 +78,11 @@ def _cells(app: Sphinx, here: str, runs: dict[str, Record]) -> list[nodes.Node]:
         [
             *_texts(f"{seconds:.1f}"),
             [page_link(app, here, page)],
-            [make_refnode(app.builder, here, page, f"cell-{number}", [nodes.Text(str(number))])],
+            [
+                make_refnode(
+                    app.builder, here, page, cell_address(app, page, number), [nodes.Text(str(number))]
+                )
+            ],
             [nodes.literal(text=line)],
         ]
         for seconds, number, line, page in cells[:SLOWEST]

@@ -167,7 +167,7 @@ def connect(app: Sphinx) -> None:
 def _execute_stale(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
-    if not app.config.book_execute:
+    if not app.config.book_execute or app.builder.name == "singlehtml":  # paper shows what is there
         return []
     from .execute import execute
 
@@ -187,6 +187,8 @@ def _execute_stale(
 def _show_outputs(app: Sphinx, page: str, content: list[str]) -> None:
     path = Path(app.env.doc2path(page))
     if not (app.config.book_execute and path.suffix == ".ipynb"):
+        return
+    if app.builder.name == "singlehtml" and not fresh(path):
         return
     notebook = json.loads(content[0])
     record = last(path)

@@ -32,8 +32,13 @@ def plotly_html(figure: dict[str, Any], alt: str = "") -> str:
     text = json.dumps({**figure, "layout": layout}, separators=(",", ":")).replace("</", "<\\/")
     height = int(layout.get("height") or 450)
     label = f' role="figure" aria-label="{html.escape(alt)}"' if alt else ""
+    drawn = [
+        *figure.get("data", []),
+        *(t for frame in figure.get("frames", []) for t in frame.get("data", [])),
+    ]
+    kinds = html.escape(" ".join(sorted({trace.get("type", "scatter") for trace in drawn})))
     return (
-        f'<div class="book-plotly output"{label}><div style="height:{height}px"></div>'
+        f'<div class="book-plotly output" data-traces="{kinds}"{label}><div style="height:{height}px"></div>'
         f'<script type="application/json">{text}</script></div>'
     )
 
@@ -44,6 +49,7 @@ class PlotlyFigure:
     mime_priority_overrides: ClassVar[list[tuple[str, str, int | None]]] = [
         ("html", PLOTLY_MIME, 5),
         ("dirhtml", PLOTLY_MIME, 5),
+        ("singlehtml", PLOTLY_MIME, None),  # on paper the picture beside it
     ]
 
     @staticmethod
