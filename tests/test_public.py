@@ -21,6 +21,7 @@ from nnbook import (
     ads_dl,
     autoregressive,
     autoregressive_fields,
+    boltzmann_machines,
     derivatives,
     discrete_geometry,
     emergent_geometry,
@@ -55,6 +56,7 @@ from nnbook.exact import (
     transfer,
 )
 from nnbook.fields import actions, conditionals, flows, hierarchy, learning, made, scalars
+from nnbook.fields import machines as field_machines
 from nnbook.fields import walkers as field_walkers
 from nnbook.geometry import complexes, level_sets, linear_pieces, network, point_groups, solids, sphere
 from nnbook.particles import grid, hamiltonian, sectors, solve, waves
@@ -214,6 +216,14 @@ def calm(x):
 
 def calm_rows(x):
     return x.square().sum(1) / 2
+
+
+def binary(*sizes):
+    return field_machines.BinaryMachine(*sizes, generator=dice())
+
+
+def images():
+    return boltzmann_machines.bars_and_stripes(2)
 
 
 def white():
@@ -602,6 +612,56 @@ TABLE = {
         autoregressive_fields.critical_temperature,
         {"table": autoregressive_fields.MAGNET, "exponent": 0.3, "power": 1.0, "errors": np.ones(6)},
     ),
+    "BinaryMachine": (
+        lambda first, **a: field_machines.BinaryMachine(first, 2, generator=dice(), **a),
+        {"first": 4, "scale": 0.1},
+    ),
+    "BinaryMachine.free_energy": method("free_energy", lambda: binary(4, 2, 2), x=images()),
+    "BinaryMachine.log_prob": method("log_prob", lambda: binary(4, 2), x=images()),
+    "BinaryMachine.gibbs": method("gibbs", lambda: binary(4, 2), even=images(), sweeps=1, generator=dice()),
+    "BinaryMachine.sample": method("sample", lambda: binary(4, 2), n=3, generator=dice()),
+    "BinaryMachine.at": (lambda temperature: binary(4, 2).at(temperature).log_z(), {"temperature": 2.0}),
+    "GaussianMachine": (
+        lambda **a: field_machines.GaussianMachine(generator=dice(), **a).log_z(),
+        {"visible": 2, "hidden": 2, "sigma": 1.0, "scale": 0.1},
+    ),
+    "GaussianMachine.log_prob": method(
+        "log_prob", lambda: field_machines.GaussianMachine(2, 2, generator=dice()), x=some(5, 2)
+    ),
+    "GaussianMachine.gibbs": method(
+        "gibbs",
+        lambda: field_machines.GaussianMachine(2, 2, generator=dice()),
+        x=some(5, 2),
+        sweeps=1,
+        generator=dice(),
+    ),
+    "GaussianMachine.sample": method(
+        "sample", lambda: field_machines.GaussianMachine(2, 2, generator=dice()), n=3, generator=dice()
+    ),
+    "field_machines.bits": (partial(field_machines.bits, like_this=some(1)), {"units": 3}),
+    "exact_likelihood": (
+        lambda **a: field_machines.exact_likelihood(binary(4, 2), **a)(some(2, 14)),
+        {"x": images(), "weights": torch.full((6,), 1 / 6, **F)},
+    ),
+    "bars_and_stripes": (boltzmann_machines.bars_and_stripes, {"length": 2}),
+    "bond_machine": (
+        lambda couplings: boltzmann_machines.bond_machine(2, torch.tensor([[0, 1]]), couplings),
+        {"couplings": some(1)},
+    ),
+    "ladder_sweep": (
+        partial(boltzmann_machines.ladder_sweep, [binary(4, 2), binary(4, 2)], generator=dice()),
+        {"x": torch.stack([images(), images()]), "parity": 0},
+    ),
+    "belief_log_prob": (
+        partial(boltzmann_machines.belief_log_prob, binary(4, 2), binary(2, 2)),
+        {"x": images()},
+    ),
+    "hebbian": (boltzmann_machines.hebbian, {"patterns": 2 * images() - 1}),
+    "recall": (
+        partial(boltzmann_machines.recall, generator=dice()),
+        {"couplings": some(4, 4), "starts": 2 * images() - 1, "sweeps": 1, "blocks": 2},
+    ),
+    "retrieval": (boltzmann_machines.retrieval, {"load": 0.1}),
     # particles
     "Grid": (grid.Grid, {"points": 8, "x_max": 5.0}),
     "Particles": (sectors.Particles, {"count": 2, "statistics": "boson"}),
