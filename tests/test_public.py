@@ -1164,7 +1164,7 @@ TABLE = {
     # symmetries
     "Attention": (
         lambda **a: symmetries.Attention(generator=dice(), **a),
-        {"width": 3, "head": 2, "values": 2, "scores": "relu"},
+        {"width": 3, "head": 2, "scores": "relu"},
     ),
     "Attention.forward": method("forward", head, x=some(2, 5, 3)),
     "LinearODE": (symmetries.LinearODE, {"dim": 2, "nodes": 8}),
