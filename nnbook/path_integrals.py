@@ -23,20 +23,16 @@ from torch import Tensor
 
 from nnbook.arrays import Array, check_counts, check_numbers, check_values, finite, positive
 from nnbook.exact.lines import lattice_states
-from nnbook.exact.paths import ImaginaryTime
+from nnbook.exact.paths import LONGEST, ImaginaryTime, mehler
 from nnbook.fields.scalars import Phi4
-from nnbook.sample.estimates import Estimate, autocorrelation, estimate
-from nnbook.sample.hmc import hmc, with_gradient
+from nnbook.sample.estimates import estimate, sharpen
+from nnbook.sample.hmc import hmc
 
-__all__ = ["Estimate", "ImaginaryTime", "Phi4", "autocorrelation", "estimate", "hmc", "lattice_states"]
-__all__ += ["with_gradient"]
-__all__ += ["ClosedForm", "PathSum", "Quartic", "closed_basis", "features", "mehler", "network_kernel"]
-__all__ += ["sharpen"]
+__all__ = ["ImaginaryTime", "Phi4", "estimate", "hmc", "mehler", "sharpen"]
+__all__ += ["ClosedForm", "PathSum", "Quartic", "closed_basis", "features", "network_kernel"]
 
 Activation = Literal["relu", "step", "sine", "cosine"]
 Rule = Literal["trapezoid", "midpoint", "printed"]
-#: Times lie within so many units, so that no power of them overflows.
-LONGEST = 1e4
 
 
 # Networks whose input is the time
@@ -132,46 +128,6 @@ class ClosedForm:
     negative: int
 
 
-def _caustic(omega: float, time: float) -> None:
-    if omega * time > 1 and abs(math.sin(omega * time)) < 1e-9:
-        raise ValueError(
-            f"time: got {time:g}, omega T = {round(omega * time / math.pi)} pi, where all paths from one "
-            "point meet again and the kernel is a delta function, expected a time off these caustics"
-        )
-
-
-def mehler(time: float, start: float, end: float, *, omega: float = 1.0, real_time: bool = False) -> complex:
-    r"""The exact kernel :math:`\langle x_f|e^{-HT}|x_i\rangle` of an oscillator, Mehler's formula.
-
-    .. math:: K = \sqrt{\frac{\omega}{2\pi\sinh\omega T}} \exp\Bigl\{-\frac{\omega}{2\sinh\omega T}
-              \bigl[(x_i^2 + x_f^2)\cosh\omega T - 2x_i x_f\bigr]\Bigr\}
-
-    In real time, :math:`e^{-iHT}`, the square root has the phase
-    :math:`e^{-i\pi/4 - i\pi\lfloor\omega T/\pi\rfloor/2}`. A frequency of zero is the free particle.
-
-    Raises:
-        ValueError: a time or frequency out of range, a time on a caustic.
-
-    >>> mehler(1.0, 0.0, 0.0, omega=0.0)
-    (0.398942...+0j)
-    """
-    positive("time", time, most=LONGEST)
-    finite("omega", omega, least=0, most=300 / time)
-    x, y = (finite(name, at, least=-1e6, most=1e6) for name, at in (("start", start), ("end", end)))
-    angle, turns = omega * time, 0
-    if real_time:
-        _caustic(omega, time)
-        sine, cosine, turns = math.sin(angle), math.cos(angle), math.floor(angle / math.pi)
-    else:
-        sine, cosine = math.sinh(angle), math.cosh(angle)
-    width = sine / omega if omega * time > 1e-12 else time  # of the free particle
-    exponent = ((x * x + y * y) * cosine - 2 * x * y) / (2 * width)
-    root = 1 / math.sqrt(2 * math.pi * abs(width))
-    if real_time:
-        return root * cmath.exp(1j * exponent - 1j * math.pi / 4 * (1 + 2 * turns))
-    return complex(root * math.exp(-exponent))
-
-
 def _quadratic(width: Tensor, omega: float, rule: Rule, sign: int) -> Tensor:
     r"""Q of the action :math:`\tfrac12 x^T Q x`, kinetic energy plus ``sign`` times potential energy."""
     n = len(width)
@@ -227,16 +183,13 @@ def network_kernel(
         )
     width, knots = _check_knots(knots), knots.double()
     time = float(knots[-1] - knots[0])
-    finite("omega", omega, least=0, most=300 / time)
-    ends = [finite(name, at, least=-1e6, most=1e6) for name, at in (("start", start), ("end", end))]
-    if real_time:
-        _caustic(omega, time)
+    mehler(time, start, end, omega=omega, real_time=real_time)  # says what is out of range, caustics too
     width = width.double()
     q = _quadratic(width, omega, rule, -1 if real_time else 1)
     units = features(activation, knots, knots[1:-1])[:, : len(knots) - 2]
     line = (knots - knots[0]) / time if activation == "sine" else torch.zeros_like(knots)
-    base = ends[0] + (ends[1] - ends[0]) * line
-    base[-1] = ends[1]
+    base = start + (end - start) * line
+    base[-1] = end
     linear, constant = units.mT @ (q @ base)[1:-1], float(base @ q @ base) / 2
     inner = units.mT @ q[1:-1, 1:-1] @ units
     classical = constant - float(linear @ torch.linalg.solve(inner, linear)) / 2
@@ -418,8 +371,8 @@ class PathSum:
 
         An integral of a derivative vanishes, :math:`\langle v\cdot\nabla S - \nabla\cdot v\rangle = 0` for
         any field v. Here v scales each parameter; each bead by a power of its distance, even and odd beads
-        apart; and the whole path by its mean square. Subtracted from what is measured
-        (:func:`sharpen`) they leave its mean and take most of its noise :cite:p:`assaraf1999`.
+        apart; and the whole path by its mean square. They are what
+        :func:`~nnbook.sample.estimates.sharpen` subtracts.
         """
         x = self.positions(parameters)
         slope, d = self._along(x)[1], self.components
@@ -432,32 +385,3 @@ class PathSum:
             ]
         whole = square.mean(1) * (radial.sum(1) - d * self.beads - 2)
         return torch.cat([*found, whole[:, None]], 1)
-
-
-def sharpen(values: Tensor, zeros: Tensor) -> Tensor:
-    r"""The same mean with less noise: what follows from numbers of mean zero is subtracted.
-
-    .. math:: y - \sum_k c_k z_k, \qquad \langle z_k\rangle = 0 ,
-
-    with c by least squares over all values, whose bias is of the order of one over their number.
-
-    Args:
-        values: y of some quantities, ``(samples, chains, quantities)``.
-        zeros: z, ``(samples, chains, identities)``, as :meth:`PathSum.identities` of each path.
-
-    Raises:
-        ValueError: other shapes, or fewer than ten values an identity.
-    """
-    check_numbers("values", values)
-    check_values("values", values, ("samples", "chains", "quantities"))
-    check_values("zeros", zeros, (*values.shape[:2], "identities"), dtype=values.dtype)
-    flat, wanted = zeros.flatten(0, 1), values.flatten(0, 1)
-    if len(flat) < 10 * flat.shape[1]:
-        raise ValueError(
-            f"values: got {len(flat)}, expected ten for each of the {flat.shape[1]} identities or more"
-        )
-    flat, wanted = flat - flat.mean(0), wanted - wanted.mean(0)
-    scale = flat.square().mean(0).sqrt().clamp(min=1e-300)
-    gram, along = (flat.mT @ flat) / scale / scale[:, None], (flat.mT @ wanted) / scale[:, None]
-    found: Tensor = torch.linalg.pinv(gram, hermitian=True) @ along / scale[:, None]
-    return values - zeros @ found

@@ -84,24 +84,6 @@ def test_the_free_particle_is_exact_for_any_division(activation, units, generato
         assert ours.value == pytest.approx(mehler(2.0, 0.3, -0.7, omega=0.0, real_time=True), rel=1e-12)
 
 
-def test_exact_kernels_compose():
-    """The kernel of T/2 twice is that of T, in imaginary and, past a caustic, in real time."""
-    for real_time, time in ((False, 1.3), (True, 2.0), (True, 5.0)):
-        y = np.linspace(-9, 9, 4001)
-        cut = np.exp(-((y / 6) ** 16)) if real_time else 1.0
-        halves = [
-            np.array([mehler(time / 2, a, b, real_time=real_time) for a, b in ends])
-            for ends in ([(0.3, v) for v in y], [(v, -0.4) for v in y])
-        ]
-        joined = (halves[0] * halves[1] * cut).sum() * (y[1] - y[0])
-        assert joined == pytest.approx(mehler(time, 0.3, -0.4, real_time=real_time), rel=5e-3)
-
-
-def test_mehler_has_the_ground_state():
-    late = mehler(20.0, 0.5, 0.2).real
-    assert late == pytest.approx(math.exp(-10 - 0.29 / 2) / math.sqrt(math.pi), rel=1e-8)
-
-
 @pytest.mark.parametrize(("rule", "order"), [("midpoint", 1), ("printed", 1), ("trapezoid", 2)])
 @pytest.mark.parametrize("real_time", [False, True], ids=["imaginary", "real"])
 def test_orders_of_the_rules(rule, order, real_time):
@@ -168,14 +150,6 @@ def test_identities_are_divergences(components, generator):
         torch.testing.assert_close(ours, fields(flat) @ slope - divergence)
 
 
-def test_sharper_values_keep_their_mean(generator):
-    noise = torch.randn(20, 50, 3, generator=generator, dtype=torch.float64)
-    values = (2.0 + noise[..., 0] - 0.5 * noise[..., 1] + 0.1 * noise[..., 2])[..., None]
-    ours = sharpen(values, noise[..., :2])
-    assert float(ours.std()) == pytest.approx(0.1, rel=0.1)
-    assert float(ours.mean()) == pytest.approx(2.0, abs=0.015)
-
-
 def test_levels_are_those_of_two_other_methods():
     assert ANHARMONIC.levels(3)[1] == pytest.approx([0.80377065, 2.73789227, 5.17929169], rel=3e-6)
     _, energies, _ = WELL.levels(2)
@@ -204,30 +178,33 @@ def test_order_of_the_action(fourth):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(4 if fourth else 2, abs=0.45)
 
 
-def test_three_outputs_know_the_first_excited_level(generator):
+@pytest.mark.parametrize(
+    ("potential", "energies"),
+    [(ANHARMONIC, (0.80377065, 2.73789227)), (WELL, (0.86958092, 1.66142900))],
+    ids=["anharmonic", "well"],
+)
+def test_three_outputs_know_the_first_excited_level(potential, energies, generator):
     """Sampled and sharpened energies of a line and of three dimensions; errors of a few thousandths."""
-    for components, exact in ((1, 0.80377065), (3, 2.73789227)):
-        action = PathSum(ANHARMONIC, 0.125, 32, components, fourth_order=True).preconditioned()
+    for components, exact in zip((1, 3), energies, strict=True):
+        action = PathSum(potential, 0.125, 64, components, fourth_order=True).preconditioned()
 
         def look(theta, action=action):
             square = action.positions(theta)[..., ::2].square().sum(1)
-            energy = (2 * 0.5 * square + 3 * square**2).mean(1, keepdim=True)
-            return torch.cat([energy, action.identities(theta)], 1)
+            energy = potential.constant + 2 * potential.square * square + 3 * potential.fourth * square**2
+            return torch.cat([energy.mean(1, keepdim=True), action.identities(theta)], 1)
 
         start = action.start(200, generator=generator)
         drawn = hmc(
-            action, start, samples=40, step=0.4, leaps=4, generator=generator, warm_up=10, observe=look
+            action, start, samples=40, step=0.35, leaps=4, generator=generator, warm_up=10, observe=look
         )
         energy = estimate(sharpen(drawn.samples[..., :1], drawn.samples[..., 1:])[..., 0])
         assert energy.mean == pytest.approx(exact, abs=4 * energy.error)
-        assert energy.error < 3e-3 * exact
+        assert energy.error < 4e-3 * exact
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: mehler(0.0, 0.0, 0.0), "time: got 0, expected a finite number above 0"),
-        (lambda: mehler(math.pi, 0.0, 1.0, real_time=True), "omega T = 1 pi, where all paths"),
         (
             lambda: network_kernel("step", uniform(4, 2 * math.pi), 0, 0, omega=1.0, real_time=True),
             "omega T = 2 pi",
@@ -249,10 +226,6 @@ def test_three_outputs_know_the_first_excited_level(generator):
         (lambda: closed_basis("sine", 4, 0.1), "activation: got 'sine'"),
         (lambda: PathSum(WELL, 0.1, 9, fourth_order=True), "beads: got 9, expected an even number"),
         (lambda: PathSum(WELL, 0.0, 9), "spacing: got 0"),
-        (
-            lambda: sharpen(torch.zeros(2, 4, 1), torch.zeros(2, 4, 3)),
-            "values: got 8, expected ten for each of the 3",
-        ),
         (lambda: Quartic(0.0, 0.0), "square: got 0"),
     ],
 )

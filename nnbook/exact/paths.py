@@ -1,7 +1,10 @@
-r"""A particle in imaginary time: closed paths on a lattice of times, their spectrum and their kinks."""
+r"""A particle in imaginary time: closed paths on a lattice of times, their spectrum and their kinks;
+the kernel of the oscillator.
+"""
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +13,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from nnbook.exact.ranges import check_counts, positive
+from nnbook.exact.ranges import check_counts, finite, positive
 from nnbook.exact.transfer import Ring
 
 Array = NDArray[np.float64]
+#: Times lie within so many units, so that no power of them overflows.
+LONGEST = 1e4
 
 
 @dataclass(frozen=True)
@@ -179,3 +184,43 @@ def instanton(strength: float = 4.0, minimum: float = 1.4) -> tuple[float, float
     action = 4 * minimum**3 / 3 * math.sqrt(strength / 2)
     omega = math.sqrt(2 * strength) * minimum
     return action, 2 * omega * math.sqrt(6 * action / math.pi) * math.exp(-action)
+
+
+def _caustic(omega: float, time: float) -> None:
+    if omega * time > 1 and abs(math.sin(omega * time)) < 1e-9:
+        raise ValueError(
+            f"time: got {time:g}, omega T = {round(omega * time / math.pi)} pi, where all paths from one "
+            "point meet again and the kernel is a delta function, expected a time off these caustics"
+        )
+
+
+def mehler(time: float, start: float, end: float, *, omega: float = 1.0, real_time: bool = False) -> complex:
+    r"""The exact kernel :math:`\langle x_f|e^{-HT}|x_i\rangle` of an oscillator, Mehler's formula.
+
+    .. math:: K = \sqrt{\frac{\omega}{2\pi\sinh\omega T}} \exp\Bigl\{-\frac{\omega}{2\sinh\omega T}
+              \bigl[(x_i^2 + x_f^2)\cosh\omega T - 2x_i x_f\bigr]\Bigr\}
+
+    In real time, :math:`e^{-iHT}`, the square root has the phase
+    :math:`e^{-i\pi/4 - i\pi\lfloor\omega T/\pi\rfloor/2}`. A frequency of zero is the free particle.
+
+    Raises:
+        ValueError: a time or frequency out of range, a time on a caustic.
+
+    >>> mehler(1.0, 0.0, 0.0, omega=0.0)
+    (0.398942...+0j)
+    """
+    positive("time", time, most=LONGEST)
+    finite("omega", omega, least=0, most=300 / time)
+    x, y = (finite(name, at, least=-1e6, most=1e6) for name, at in (("start", start), ("end", end)))
+    angle, turns = omega * time, 0
+    if real_time:
+        _caustic(omega, time)
+        sine, cosine, turns = math.sin(angle), math.cos(angle), math.floor(angle / math.pi)
+    else:
+        sine, cosine = math.sinh(angle), math.cosh(angle)
+    width = sine / omega if omega * time > 1e-12 else time  # of the free particle
+    exponent = ((x * x + y * y) * cosine - 2 * x * y) / (2 * width)
+    root = 1 / math.sqrt(2 * math.pi * abs(width))
+    if real_time:
+        return root * cmath.exp(1j * exponent - 1j * math.pi / 4 * (1 + 2 * turns))
+    return complex(root * math.exp(-exponent))

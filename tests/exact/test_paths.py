@@ -1,11 +1,11 @@
-"""A particle in imaginary time: oscillators on a lattice of times, published levels, instantons."""
+"""A particle in imaginary time: oscillators on a lattice of times, published levels, instantons, kernels."""
 
 import math
 
 import numpy as np
 import pytest
 
-from nnbook.exact.paths import ImaginaryTime, double_well, instanton
+from nnbook.exact.paths import ImaginaryTime, double_well, instanton, mehler
 
 
 @pytest.fixture
@@ -91,6 +91,24 @@ def test_double_well_paths_have_the_exact_means_wherever_the_points_are(rng):
         assert values.mean() == pytest.approx(exact, abs=4 * values.std() / math.sqrt(len(x)))
 
 
+def test_exact_kernels_compose():
+    """The kernel of T/2 twice is that of T, in imaginary and, past a caustic, in real time."""
+    for real_time, time in ((False, 1.3), (True, 2.0), (True, 5.0)):
+        y = np.linspace(-9, 9, 4001)
+        cut = np.exp(-((y / 6) ** 16)) if real_time else 1.0
+        halves = [
+            np.array([mehler(time / 2, a, b, real_time=real_time) for a, b in ends])
+            for ends in ([(0.3, v) for v in y], [(v, -0.4) for v in y])
+        ]
+        joined = (halves[0] * halves[1] * cut).sum() * (y[1] - y[0])
+        assert joined == pytest.approx(mehler(time, 0.3, -0.4, real_time=real_time), rel=5e-3)
+
+
+def test_mehler_has_the_ground_state():
+    late = mehler(20.0, 0.5, 0.2).real
+    assert late == pytest.approx(math.exp(-10 - 0.29 / 2) / math.sqrt(math.pi), rel=1e-8)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -98,6 +116,8 @@ def test_double_well_paths_have_the_exact_means_wherever_the_points_are(rng):
         (lambda: ImaginaryTime(double_well, 20.0, 1), "times: got 1, expected a whole number"),
         (lambda: ImaginaryTime(double_well, 20.0, 6400), "points: got 80, 0.1 apart, .* expected 205 or"),
         (lambda: ImaginaryTime(double_well, 20.0, 64, reach=1.5), "reach: got 1.5, where the density"),
+        (lambda: mehler(0.0, 0.0, 0.0), "time: got 0, expected a finite number above 0"),
+        (lambda: mehler(math.pi, 0.0, 1.0, real_time=True), "omega T = 1 pi, where all paths"),
     ],
 )
 def test_wrong_input_says_so(call, message):

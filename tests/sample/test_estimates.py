@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnbook.sample.estimates import Estimate, autocorrelation, estimate
+from nnbook.sample.estimates import Estimate, autocorrelation, estimate, sharpen
 
 
 def drawn(*shape, seed=1):
@@ -269,6 +269,17 @@ def test_autocorrelation_and_time_agree():
     assert 1 + 2 * rho[1:].sum().item() == pytest.approx(estimate(x).tau, rel=5 * math.sqrt(2 / 999))
 
 
+# Less noise
+
+
+def test_sharper_values_keep_their_mean():
+    noise = drawn(20, 50, 3)
+    values = (2.0 + noise[..., 0] - 0.5 * noise[..., 1] + 0.1 * noise[..., 2])[..., None]
+    ours = sharpen(values, noise[..., :2])
+    assert float(ours.std()) == pytest.approx(0.1, rel=0.1)
+    assert float(ours.mean()) == pytest.approx(2.0, abs=0.015)
+
+
 # Errors
 
 
@@ -300,6 +311,7 @@ def spoilt(value):
         (lambda: autocorrelation(drawn(20, 3) * 1j, 2), "values: got complex numbers, expected real ones"),
         (lambda: autocorrelation(torch.full((20, 3), 0.1), 2), "values: got equal ones, expected some"),
         (lambda: autocorrelation(spoilt(math.nan), 2), "values: got NaN or infinities"),
+        (lambda: sharpen(drawn(2, 4, 1), drawn(2, 4, 3)), "values: got 8, expected ten for each of the 3"),
     ],
 )
 def test_bad_input_is_named(call, message):
