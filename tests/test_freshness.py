@@ -94,7 +94,14 @@ def test_each_chapter_reads_its_own_leaf_and_its_rooms_only():
         "geometry": {"discrete_geometry", "neural_polytopes", "polytope_gallery"},
         "spins": {"quantum_states", "networks_as_tensors"},
         "continuum": {"quantum_dots"},
-        "dynamics": {"physics_informed", "network_spacetime", "ads_dl", "holographic_qcd", "symmetries"},
+        "dynamics": {
+            "physics_informed",
+            "network_spacetime",
+            "ads_dl",
+            "holographic_qcd",
+            "symmetries",
+            "emergent_qm",
+        },
     }.items():
         assert {name for name, files in read.items() if any(f.startswith(room) for f in files)} == readers
 

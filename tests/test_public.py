@@ -1208,7 +1208,7 @@ TABLE = {
     ),
     "condensates": (
         partial(emergent_qm.condensates, steps=100),
-        {"trap": some(1, 4), "spacing": 0.1, "interaction": 1.0, "number": 1.0, "tolerance": 1e-3},
+        {"trap": numbers(1, 4), "spacing": 0.1, "interaction": 1.0, "number": 1.0, "tolerance": 1e-3},
     ),
     "Translator": (
         lambda **a: emergent_qm.Translator(generator=dice(), **a)(some(2, 3)),
