@@ -18,9 +18,10 @@ book: $(VENV)/ready ## execute the chapters that changed and build the site in _
 	$(BIN)/jupyter-book build . --all -W -n --keep-going -q
 
 check: lint claims ## what needs no execution: lint, types, unit tests, stored claims, the site
-	$(PYTEST) -m "not browser" tests nnbook site
+	$(PYTEST) tests nnbook site
 
 test: lint claims ## every check: those of `check`, all chapters executed, the site in a browser
+	$(BIN)/python -m pip install -q -r requirements-lab.txt
 	$(PYTEST)
 
 lint: $(VENV)/ready ## ruff, mypy, import contracts
