@@ -18,6 +18,12 @@ matchMedia("print").addEventListener("change", (event) => paper(event.matches));
 window.addEventListener("beforeprint", () => paper(true));
 window.addEventListener("afterprint", () => paper(false));
 
+// what the search shows of a page are words; a formula would be its source there
+if (typeof Search !== "undefined") {
+  const words = Search.htmlToText;
+  Search.htmlToText = (page, anchor) => words(page.replace(/\\[([][^]*?\\[)\]]/g, "…"), anchor);
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   const sidebar = document.querySelector(".bd-sidebar-primary");
   sidebar?.setAttribute("role", "navigation");
