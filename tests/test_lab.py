@@ -1,4 +1,4 @@
-"""The live twin of a slider in a real JupyterLab, moved by keys: any value, and errors that the reader sees."""
+"""The live twin of a slider in a real JupyterLab, moved by keys: any value, and errors in sight."""
 
 import importlib.util
 import shutil
@@ -22,7 +22,8 @@ def draw(k):
         raise ValueError("no line between two and three")
     return [show.Curve("line", np.arange(2.0), k * np.arange(2.0))]
 
-show.slider(draw, [1.0, 3.0], name="k", xlabel="x", ylabel="y", title="slope {:.2f}".format, alt="a line").live()"""
+names = {"name": "k", "xlabel": "x", "ylabel": "y", "alt": "a line"}
+show.slider(draw, [1.0, 3.0], title="slope {:.2f}".format, **names).live()"""
 BROWSER = next(filter(None, map(shutil.which, pictures.BROWSERS)), None)
 
 
