@@ -181,7 +181,8 @@ class Parametrised(Protocol):
 
 def flatten(module: Parametrised) -> Tensor:
     """Return all parameters as one vector ``(parameters,)``, a copy without history."""
-    return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+    parts = [p.detach().reshape(-1) for p in module.parameters()]
+    return torch.cat(parts) if parts else torch.empty(0)
 
 
 @torch.no_grad()

@@ -28,6 +28,7 @@ from nnbook import (
     emergent_qm,
     flow_samplers,
     holographic_qcd,
+    matter_in_a_box,
     network_spacetime,
     networks,
     networks_as_tensors,
@@ -40,12 +41,13 @@ from nnbook import (
     symmetries,
     text,
 )
-from nnbook.continuum import determinants, local_energy, radial, systems
+from nnbook.continuum import determinants, local_energy, periodic, radial, systems
 from nnbook.continuum import factors as electrons
 from nnbook.dynamics import bulk, equations, integrators, mesons, probes, splines, strings
 from nnbook.exact import (
     chains,
     enumerate,
+    ewald,
     holography,
     ising2d,
     lines,
@@ -249,6 +251,18 @@ def trap():
 
 def dot():
     return quantum_dots.network(trap(), 2, 2, generator=dice())
+
+
+def neutrons():
+    return matter_in_a_box.Neutrons(14, 0.04)
+
+
+def matter():
+    return matter_in_a_box.network(neutrons(), 2, 2, generator=dice())
+
+
+def cube():
+    return neutrons().start(3, generator=dice())
 
 
 def place():
@@ -1161,6 +1175,57 @@ TABLE = {
         quantum_dots.radial_density,
         {"samples": place(), "bins": 5, "reach": 3.0},
     ),
+    # matter in a box
+    "ewald.momenta": (ewald.momenta, {"reach": 2.0}),
+    "ewald.closed_shell": (ewald.closed_shell, {"count": 7}),
+    "ewald.Ewald": (lambda **a: ewald.Ewald(**a).madelung(), {"length": 2.0, "alpha": 3.0}),
+    "ewald.electron_gas": (ewald.electron_gas, {"particles": 14, "rs": 1.0}),
+    "ewald.fermi_gas": (ewald.fermi_gas, {"particles": 14, "length": 2.0, "stiffness": 1.0}),
+    "ewald.pair_in_box": (
+        partial(ewald.pair_in_box, ewald.gaussian_transform(((1.0, 2.0),))),
+        {"length": 3.0, "stiffness": 1.0, "reach": 2.0},
+    ),
+    **{
+        f"matter_in_a_box.{kind.__name__}": (lambda kind=kind, **a: kind(**a).length, {"particles": n} | rest)
+        for kind, n, rest in (
+            (matter_in_a_box.ElectronGas, 14, {"rs": 1.0}),
+            (matter_in_a_box.Neutrons, 14, {"density": 0.01}),
+            (matter_in_a_box.ColdAtoms, 4, {"range": 0.1}),
+        )
+    },
+    "matter_in_a_box.network": (
+        lambda **a: matter_in_a_box.network(neutrons(), generator=dice(), **a),
+        {"hidden": 2, "backflow": 2, "layers": 1},
+    ),
+    "matter_in_a_box.slater_jastrow": (
+        lambda **a: matter_in_a_box.slater_jastrow(neutrons(), generator=dice(), **a),
+        {"hidden": 2},
+    ),
+    "matter_in_a_box.train": (
+        lambda **a: matter_in_a_box.train(matter(), neutrons(), generator=dice(), **a),
+        {"steps": 1, "chains": 3, "rate": 0.1, "trust": 0.1, "shift": 1e-3, "configurations": cube()},
+    ),
+    "matter_in_a_box.diffuse": (
+        lambda **a: matter_in_a_box.diffuse(matter(), neutrons(), generator=dice(), **a),
+        {"configurations": cube(), "step": 0.01, "steps": 2},
+    ),
+    "matter_in_a_box.pair_distributions": (
+        lambda **a: matter_in_a_box.pair_distributions(matter(), neutrons(), **a),
+        {"samples": cube()[None], "bins": 4},
+    ),
+    "matter_in_a_box.singlets": (
+        lambda **a: matter_in_a_box.singlets(matter(), **a),
+        {"x": cube()},
+    ),
+    "PairDeterminant": (
+        lambda **a: periodic.PairDeterminant(neutrons(), generator=dice(), **a),
+        {"shells": 3, "hidden": 2},
+    ),
+    "PeriodicBackflow": (
+        lambda **a: periodic.PeriodicBackflow(neutrons(), generator=dice(), **a),
+        {"hidden": 2, "kinds": 2},
+    ),
+    "Contact": (periodic.Contact, {"mu": 1.0}),
     # symmetries
     "Attention": (
         lambda **a: symmetries.Attention(generator=dice(), **a),

@@ -61,6 +61,10 @@ class Factor(nn.Module):
         """Logarithm, gradient and Laplacian at positions ``(batch, N, d)``."""
         raise NotImplementedError
 
+    def sign(self, x: Tensor) -> Tensor:
+        """The sign, ``(batch,)``; plus one where a factor has none."""
+        return x.new_ones(len(x))
+
     def derivatives(self, x: Tensor) -> Tensor:
         """By the parameters, ``(batch, parameters)``, in the order of ``flatten``."""
         raise NotImplementedError

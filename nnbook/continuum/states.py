@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from nnbook.arrays import check_counts, seen
-from nnbook.continuum.determinants import Slater
 from nnbook.continuum.factors import Factor, LogJet
 
 
@@ -54,8 +53,7 @@ class Product(nn.Module):
     def sign(self, x: Tensor) -> Tensor:
         """The sign, ``(batch,)``."""
         self.check(x)
-        signs = [factor.sign(x) for factor in self._each() if isinstance(factor, Slater)]
-        return torch.stack([x.new_ones(len(x)), *signs]).prod(0)
+        return torch.stack([factor.sign(x) for factor in self._each()]).prod(0)
 
     @torch.no_grad()
     def jet(self, x: Tensor) -> LogJet:
