@@ -66,10 +66,10 @@ def potentials(
 def windows(
     states: Tensor, potential: Tensor, length: int, count: int, *, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Pieces of sequences at random places, what a :class:`~nnbook.dynamics.recurrences.Distiller` reads and what it shall give.
+    """Pieces of sequences at random places, what a distiller reads and what it shall give.
 
-    The number of atoms is arbitrary: each piece is multiplied so that its first state has a length between
-    0.5 and 1.7.
+    The distiller is a :class:`~nnbook.dynamics.recurrences.Distiller`. The number of atoms is arbitrary: each
+    piece is multiplied so that its first state has a length between 0.5 and 1.7.
 
     Args:
         states: ``(n, sites, activations)``.
