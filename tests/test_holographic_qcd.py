@@ -50,9 +50,23 @@ def test_examples_are_balanced_and_near_the_curve():
 
 def test_published_training_begins_to_learn():
     points, labels = examples(DATA, 1000, generator=torch.Generator().manual_seed(1))
-    found = classify(points, labels, steps=200, generator=torch.Generator().manual_seed(2))
+    (found,) = classify(points, labels, steps=200, generator=torch.Generator().manual_seed(2))
     assert found.accuracy > 0.65  # guessing gives a half
     assert found.h.shape == (15,)
+
+
+def test_networks_side_by_side_are_those_trained_alone():
+    """With all points in each batch of one point the order of the batches does not matter."""
+    points, labels = torch.tensor([[0.01, 0.06]], **F), torch.tensor([True])
+    options = {"steps": 5, "batch": 3}
+    starts = {"radius": [0.8, 3.0], "coupling": [0.2, 0.02], "penalty": [0.01, 0.1]}
+    both = classify(points, labels, generator=torch.Generator(), **starts, **options)
+    for k, found in enumerate(both):
+        one = {name: values[k] for name, values in starts.items()}
+        (alone,) = classify(points, labels, generator=torch.Generator(), **one, **options)
+        torch.testing.assert_close(found.h, alone.h, rtol=1e-5, atol=1e-6)
+        assert found.radius == pytest.approx(alone.radius, rel=1e-5)
+        assert found.coupling == pytest.approx(alone.coupling, rel=1e-4)
 
 
 def test_fit_passes_the_points_and_radius_is_a_flat_direction():
@@ -94,6 +108,11 @@ def test_layered_metric_passes_its_layers():
     assert layered(h).layers(15) == pytest.approx(h, abs=1e-9)
 
 
+def starts(**options):
+    points, labels = torch.full((2, 2), 0.01, **F), torch.tensor([True, False])
+    return classify(points, labels, steps=1, generator=torch.Generator(), **options)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -104,8 +123,10 @@ def test_layered_metric_passes_its_layers():
         ),
         (lambda: Condensate(DATA.mass[:1], DATA.condensate[:1]), "data: got 1 of mass and 1 of condensate"),
         (lambda: learn_condensate(DATA, -1.0), "radius: got -1"),
+        (lambda: starts(radius=[0.8, 2.0], coupling=[0.2] * 3), "radius: got 2 numbers, expected one, or 3"),
+        (lambda: starts(penalty=[0.01, -1.0]), "penalty: got -1"),
     ],
-    ids=["negative", "nan", "one-point", "radius"],
+    ids=["negative", "nan", "one-point", "radius", "lengths", "penalty"],
 )
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):

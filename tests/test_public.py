@@ -1068,12 +1068,13 @@ TABLE = {
         {"n": 3},
     ),
     "classify": (
-        partial(holographic_qcd.classify, generator=dice()),
+        lambda **a: holographic_qcd.classify(generator=dice(), **a)[0],
         {
             "points": 0.02 * numbers_above(5, 2),
             "labels": torch.arange(5) < 2,
             "radius": 3.5,
             "coupling": 0.02,
+            "penalty": 0.01,
             "steps": 2,
             "batch": 3,
             "rate": 0.02,
