@@ -32,6 +32,7 @@ from nnbook import (
     network_spacetime,
     networks,
     networks_as_tensors,
+    nuclei_and_matter,
     path_integrals,
     physics_informed,
     polytopes,
@@ -41,7 +42,7 @@ from nnbook import (
     symmetries,
     text,
 )
-from nnbook.continuum import determinants, local_energy, periodic, radial, systems
+from nnbook.continuum import determinants, local_energy, nucleons, periodic, radial, systems
 from nnbook.continuum import factors as electrons
 from nnbook.dynamics import bulk, equations, integrators, mesons, probes, splines, strings
 from nnbook.exact import (
@@ -57,6 +58,7 @@ from nnbook.exact import (
     solutions,
     transfer,
 )
+from nnbook.exact import nucleons as few_nucleons
 from nnbook.fields import actions, conditionals, flows, hierarchy, learning, made, scalars
 from nnbook.fields import machines as field_machines
 from nnbook.fields import walkers as field_walkers
@@ -263,6 +265,19 @@ def matter():
 
 def cube():
     return neutrons().start(3, generator=dice())
+
+
+def helium():
+    return nucleons.Nucleus(4, few_nucleons.pionless(4))
+
+
+def bound():
+    field = nucleons.Spins(4, [1.0, 2.0], [0.3, 0.1])
+    return nuclei_and_matter.Product(nucleons.Correlator(4, 4.0, 2, 2, generator=dice()), field)
+
+
+def triton():
+    return nuclei_and_matter.Product(nucleons.Correlator(3, 4.0, 2, 2, generator=dice()))
 
 
 def place():
@@ -1227,6 +1242,43 @@ TABLE = {
         {"hidden": 2, "kinds": 2},
     ),
     "Contact": (periodic.Contact, {"mu": 1.0}),
+    # nuclei
+    "Pionless": (few_nucleons.Pionless, {"cutoff": 2.0, "central": -100.0, "spin": -9.0, "three_body": 5.0}),
+    "pionless": (few_nucleons.pionless, {"cutoff": 2.0}),
+    "scattering_length": (few_nucleons.scattering_length, {"strength": -100.0, "cutoff": 2.0}),
+    "bound_pair": (few_nucleons.bound_pair, {"strength": -140.0, "cutoff": 2.0}),
+    "pair_classes": (few_nucleons.pair_classes, {"nucleons": 3}),
+    "correlated_gaussians": (
+        partial(few_nucleons.correlated_gaussians, force=few_nucleons.pionless(2)),
+        {"nucleons": 3, "functions": 4},
+    ),
+    "Correlator": (
+        partial(nucleons.Correlator, generator=dice()),
+        {"nucleons": 3, "cutoff": 2.0, "features": 2, "hidden": 2},
+    ),
+    "Spins": (nucleons.Spins, {"nucleons": 3, "widths": [1.0], "coefficients": [0.5]}),
+    "Nucleus": (partial(nucleons.Nucleus, force=few_nucleons.pionless(2)), {"nucleons": 3, "stride": 2.0}),
+    "Nucleus.start": method("start", helium, chains=3, generator=dice()),
+    "Nucleus.potential": method("potential", helium, state=bound(), x=some(3, 4, 3)),
+    "Nucleus.split": method("split", helium, state=bound(), x=some(3, 4, 3)),
+    "Nucleus.walkers": method("walkers", helium, state=bound(), configurations=some(3, 4, 3)),
+    "momentum_mesh": (nuclei_and_matter.momentum_mesh, {"points": 5, "scale": 1.0}),
+    "momentum_matrix": (
+        partial(nuclei_and_matter.momentum_matrix, nuclei_and_matter.Yamaguchi()),
+        {"k": np.abs(numbers(5)), "weights": np.abs(numbers(5))},
+    ),
+    "Yamaguchi": (nuclei_and_matter.Yamaguchi, {"alpha": 0.2, "beta": 5.0, "gamma": 6.0, "tensor": 1.0}),
+    "Yamaguchi.form": method("form", nuclei_and_matter.Yamaguchi, k=np.abs(numbers(5))),
+    "quadrature": (nuclei_and_matter.quadrature, {"nucleons": 3, "points": 5, "reach": 9.0}),
+    "minimise_energy": (
+        lambda **a: nuclei_and_matter.minimise_energy(
+            triton(),
+            nucleons.Nucleus(3, few_nucleons.pionless(2)),
+            nuclei_and_matter.quadrature(3, 4),
+            **a,
+        ),
+        {"steps": 2},
+    ),
     # symmetries
     "Attention": (
         lambda **a: symmetries.Attention(generator=dice(), **a),

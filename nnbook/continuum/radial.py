@@ -55,6 +55,11 @@ class Pairs(nn.Module):
         summed: Tensor = (rows @ table.T).unflatten(0, (len(values), -1)).mT.unflatten(2, values.shape[2:])
         return summed
 
+    def at_ends(self, values: Tensor) -> Tensor:
+        """Of what electrons have ``(batch, N, k)``, the sum over both of each pair ``(batch, pairs, k)``."""
+        first, second = self.get_buffer("ends")
+        return values[:, first] + values[:, second]
+
 
 class Pade(nn.Module):
     r"""A function of the distance with a given slope at zero, :math:`f(r) = c\,r/(1 + b r)`.
