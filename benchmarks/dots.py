@@ -3,6 +3,7 @@
     python benchmarks/dots.py                  # ours: six electrons at three frequencies, then twelve
     python benchmarks/dots.py six 0.5          # one of them
     python benchmarks/dots.py grow             # functions learnt with six electrons, carried to 12, 20 and 30
+    python benchmarks/dots.py density          # thirty electrons, three states: writes the chapter's csv file
     python benchmarks/dots.py plain            # two and six electrons without determinants, ours
     python benchmarks/dots.py netket           # the same with NetKet
 
@@ -12,8 +13,11 @@ with the Python of that environment: it needs nothing of the book.
 
 from __future__ import annotations
 
+import csv
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 DMC = {(6, 0.1): 3.55385, (6, 0.5): 11.78484, (6, 1.0): 20.15932, (12, 1.0): 65.7001}
 DMC |= {(20, 1.0): 155.8822, (30, 1.0): 308.5627}
@@ -38,8 +42,14 @@ def ours(electrons: int, omega: float, *, steps: int, chains: int, looks: int) -
     print(f"| {electrons} | {omega} | {seconds} | {found.energy!r} | {variance} | {DMC[electrons, omega]} |")
 
 
-def grow() -> None:
-    """Train six electrons, then carry their functions of distances to larger dots; a short training each."""
+ROWS = ((6, 200, 500, 40), (12, 120, 300, 60), (20, 80, 200, 40), (30, 50, 120, 30))
+
+
+def grow(rows: tuple[tuple[int, int, int, int], ...] = ROWS) -> Any:
+    """Train six electrons, then carry their functions of distances to larger dots; a short training each.
+
+    Rows are electrons, steps, walkers, looks. The measurement of the largest dot is returned.
+    """
     import torch
 
     import nnbook
@@ -50,12 +60,7 @@ def grow() -> None:
     small = None
     print("| N | steps of walkers | training, s | measuring, s | E before | E | variance | DMC |")
     print("| --- " * 8 + "|")
-    for electrons, steps, chains, looks in (
-        (6, 200, 500, 40),
-        (12, 120, 300, 60),
-        (20, 80, 200, 40),
-        (30, 50, 120, 30),
-    ):
+    for electrons, steps, chains, looks in rows:
         trap = Trap(electrons)
         state = network(trap, generator=generator)
         if small is not None:
@@ -74,6 +79,47 @@ def grow() -> None:
             flush=True,
         )
         small = state
+    return found
+
+
+def density() -> None:
+    """The density of thirty electrons, omega = 1: Boltzmann machine, with Pade factor, network."""
+    import torch
+
+    import nnbook
+    from nnbook.quantum_dots import Trap, boltzmann, measure, radial_density, train
+
+    nnbook.start(seed=1, quiet=True)
+    trap, columns, began = Trap(30), {}, time.perf_counter()
+    for name, pade in (("RBM", False), ("RBM + Padé", True)):
+        generator = torch.Generator().manual_seed(1)
+        state = boltzmann(trap, pade=pade, generator=generator)
+        options = {"steps": 150, "chains": 300, "rate": 0.1, "clip": 5.0 if pade else None}
+        fit = train(state, trap, generator=generator, **options)
+        columns[name] = measure(
+            state, trap, generator=generator, configurations=fit.configurations, samples=50
+        )
+        tail = fit.history["value"]
+        print(
+            f"{name}: {columns[name].energy!r}; steps {tail[-40:-20].mean():.3f}, {tail[-20:].mean():.3f}",
+            flush=True,
+        )
+    columns["network"] = grow(((6, 150, 400, 20), (12, 60, 200, 10), (30, 100, 200, 60)))
+    place = Path(__file__).parents[1] / "nnbook" / "quantum_dots.csv"
+    with place.open("w", newline="") as file:
+        print(
+            "# Density of thirty electrons, omega = 1, in units of the trap, and energies in hartree.",
+            file=file,
+        )
+        today = f"{time.strftime('%Y-%m-%d')}, {(time.perf_counter() - began) / 60:.0f} minutes"
+        print(f"# python benchmarks/dots.py density; {today}", file=file)
+        for name, found in columns.items():
+            print(f"# {name}: {found.energy.mean:.4f} {found.energy.error:.4f}", file=file)
+        profiles = [radial_density(found.samples, 60, reach=6.0) for found in columns.values()]
+        rows = zip(profiles[0][0], *(profile for _, profile in profiles), strict=True)
+        write = csv.writer(file, lineterminator="\n")
+        write.writerow(["r", *columns])
+        write.writerows([[f"{value:.4f}" for value in row] for row in rows])
 
 
 def plain(electrons: int, *, walkers: int = 1000, steps: int = 50) -> None:
@@ -138,8 +184,8 @@ def netket(electrons: int, omega: float = 1.0, *, walkers: int = 1000, steps: in
 def main() -> None:
     """See the module's docstring."""
     what = sys.argv[1:] or ["all"]
-    if what[0] == "grow":
-        grow()
+    if what[0] in ("grow", "density"):
+        (grow if what[0] == "grow" else density)()
         return
     if what[0] in ("netket", "plain"):
         for electrons in (2, 6):

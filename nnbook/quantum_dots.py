@@ -35,7 +35,7 @@ __all__ += ["Backflow", "BoltzmannMachine", "Factor", "Gaussian", "Jastrow", "Lo
 __all__ += ["Radial", "Slater", "Split", "Trap", "double_backward", "finite_differences", "kinetic"]
 __all__ += ["Estimate", "GaussianWalkers", "LangevinWalkers", "estimate", "metropolis"]
 __all__ += ["Measurement", "Training", "measure", "natural_step", "optimise"]
-__all__ += ["boltzmann", "network", "parts", "radial_density", "slater_jastrow", "train"]
+__all__ += ["boltzmann", "network", "parts", "radial_density", "slater_jastrow", "thirty_electrons", "train"]
 
 Array = NDArray[np.float64]
 
@@ -188,3 +188,22 @@ def radial_density(samples: Tensor, bins: int = 60, *, reach: float) -> tuple[Ar
     ball = math.pi ** (dim / 2) / math.gamma(dim / 2 + 1)
     volume = ball * np.diff(edges**dim)
     return (edges[1:] + edges[:-1]) / 2, counts / volume * electrons / max(1, len(r))
+
+
+def thirty_electrons() -> tuple[Array, dict[str, Array], dict[str, tuple[float, float]]]:
+    """Densities and energies of thirty electrons at omega = 1, as ``benchmarks/dots.py density`` stored them.
+
+    Returns:
+        Distances from the centre ``(bins,)``; for each state the density there, and the energy with its
+        error.
+
+    >>> thirty_electrons()[2]["network"]
+    (309.0342, 0.0157)
+    """
+    lines = Path(__file__).with_name("quantum_dots.csv").read_text(encoding="utf-8").splitlines()
+    names, *rows = (line.split(",") for line in lines if line[0] != "#")
+    said = dict(line[2:].split(": ") for line in lines if line.startswith("#") and ": " in line)
+    energies = {name: said[name].split() for name in names[1:]}
+    r, *densities = np.array(rows, dtype=float).T
+    found = {name: (float(mean), float(error)) for name, (mean, error) in energies.items()}
+    return r, dict(zip(names[1:], densities, strict=True)), found

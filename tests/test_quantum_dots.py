@@ -1,5 +1,6 @@
 """The leaf of the chapter on electrons in a trap: exact energies, bounds, sizes, one step of each size."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from nnbook.quantum_dots import (
     parts,
     radial_density,
     slater_jastrow,
+    thirty_electrons,
     train,
 )
 
@@ -77,3 +79,13 @@ def test_density_of_free_electrons(generator):
 def test_wrong_input_says_so(call, message, generator):
     with pytest.raises(ValueError, match=message):
         call(generator)
+
+
+def test_stored_densities_hold_thirty_electrons():
+    r, densities, energies = thirty_electrons()
+    assert list(densities) == list(energies) == ["RBM", "RBM + Padé", "network"]
+    for density in densities.values():
+        assert (2 * np.pi * r * density).sum() * (r[1] - r[0]) == pytest.approx(30, abs=0.01)
+    assert [mean for mean, _ in energies.values()] == sorted(
+        (mean for mean, _ in energies.values()), reverse=True
+    )
