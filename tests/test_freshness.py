@@ -92,8 +92,8 @@ def test_each_chapter_reads_its_own_leaf_and_its_rooms_only():
     assert all(f"{name}.py" in files for name, files in read.items() if (ROOT / f"nnbook/{name}.py").exists())
     for room, readers in {
         "geometry": {"discrete_geometry", "neural_polytopes", "polytope_gallery"},
-        "spins": {"quantum_states", "networks_as_tensors"},
-        "continuum": {"quantum_dots"},
+        "spins": {"quantum_states", "networks_as_tensors", "boltzmann_machines"},
+        "continuum": {"quantum_dots", "boltzmann_machines"},
         "dynamics": {
             "physics_informed",
             "network_spacetime",
