@@ -22,6 +22,7 @@ from nnbook.fields.learning import Hamiltonian, fit_free_energy, fit_likelihood,
 from nnbook.fields.made import MADE, all_before, frontier
 from nnbook.sample.estimates import Estimate, autocorrelation, estimate
 from nnbook.sample.importance import Importance, Value, independence_metropolis
+from nnbook.train.log_weights import fit_log_weights
 
 __all__ = ["BETA_C", "Thermodynamics", "configurations", "infinite", "spontaneous_magnetisation", "torus"]
 __all__ += ["MADE", "Ising", "IsingRows", "all_before", "frontier"]
@@ -36,7 +37,7 @@ __all__ += [
     "symmetries",
 ]
 __all__ += ["weigh"]
-__all__ += ["Hamiltonian", "fit_free_energy", "fit_likelihood"]
+__all__ += ["Hamiltonian", "fit_free_energy", "fit_likelihood", "fit_log_weights"]
 __all__ += ["autoregression", "free_field", "hidden_weights"]
 
 

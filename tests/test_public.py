@@ -554,6 +554,7 @@ TABLE = {
             "trust": 0.1,
             "damping": 0.1,
             "ridge": 1e-3,
+            "momentum": 0.5,
             "every": 1,
         },
     ),

@@ -80,7 +80,7 @@ class Bernoulli:
     def sample(self, raw: Tensor, *, generator: torch.Generator) -> Tensor:
         """Spins."""
         up = raw.squeeze(-2).sigmoid()
-        return (uniform(up, generator) < up).to(up) * 2 - 1
+        return (uniform(up, generator) < up).to(up).mul_(2).sub_(1)
 
     def symmetric(self, raw: Tensor, minus: Tensor) -> Tensor:
         """The odd part."""

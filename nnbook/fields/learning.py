@@ -135,7 +135,7 @@ def fit_likelihood(
         check_values("data", data, ("n", net.sites))
         check_counts(data=len(data))
         rows, table = len(data), like(data, next(net.parameters()))
-        net.log_prob(table)  # all have a probability
+        log_prob(net, table)  # all have a probability
 
         def draw() -> Tensor:
             places = torch.randint(rows, (batch,), generator=generator, device=generator.device)

@@ -7,7 +7,11 @@ its samples. So make the scatter of f small: with the derivatives :math:`J_{jk} 
 .. math:: \bigl(J^T J/B + \lambda \operatorname{diag}(J^T J/B) + \epsilon\bigr)\,\delta = J^T f/B,
 
 f and J centred over the batch of B samples. The constant :math:`-\ln Z` drops out. At the solution f has no
-scatter and the gradient no noise: the method converges as for a least-squares problem without misfit. Three
+scatter and the gradient no noise: the method converges as for a least-squares problem without misfit.
+
+Where samples have no noise to be held fixed, as spins have none, J are the scores
+:math:`\partial \ln q/\partial\theta_k`. Then :math:`J^T f/B` is the gradient of the divergence,
+:math:`J^T J/B` is Fisher's information, and the step is the natural gradient :cite:p:`amari1998`. Three
 things keep it from running away: f is clipped at a few robust deviations, so that a rare sample does not
 lead; a step may change f by so much only, root mean square; and the rate falls in the second half.
 """
@@ -33,6 +37,8 @@ Look = Callable[[], tuple[Tensor, Tensor]]
 def clipped(f: Tensor, deviations: float = 3.0) -> Tensor:
     """Numbers ``(n,)`` cut off at so many robust deviations (1.48 times the median one) from their median.
 
+    If more than half of them are equal there is no such deviation, and all stay as they are.
+
     >>> clipped(torch.tensor([-1.0, 0.0, 1.0, 1e9]).double())
     tensor([-1.0000,  0.0000,  1.0000,  4.4478], dtype=torch.float64)
     """
@@ -40,7 +46,7 @@ def clipped(f: Tensor, deviations: float = 3.0) -> Tensor:
     check_values("f", f, ("n",))
     check_counts(f=len(f))
     reach = positive("deviations", deviations, most=1e6) * 1.4826 * (f - f.median()).abs().median()
-    return f.clamp(f.median() - reach, f.median() + reach)
+    return f.clamp(f.median() - reach, f.median() + reach) if float(reach) > 0 else f
 
 
 def fit_log_weights(
@@ -55,6 +61,7 @@ def fit_log_weights(
     damping: float = 0.1,
     ridge: float = 1e-4,
     clip: float = 3.0,
+    momentum: float = 0.0,
     checkpoint: str | Path | None = None,
     every: int = 10,
     label: str = "log-weights",
@@ -71,6 +78,8 @@ def fit_log_weights(
         trust: a step changes f by at most the root of this, root mean square.
         damping, ridge: :math:`\lambda` and :math:`\epsilon`.
         clip: at how many robust deviations f is cut off.
+        momentum: fraction of the last step that the next one starts from; see
+            :func:`~nnbook.train.reconfiguration.natural_step`.
         checkpoint, every, label: see :func:`nnbook.train.loop.run`.
 
     Returns:
@@ -87,6 +96,7 @@ def fit_log_weights(
     options = {"trust": positive("trust", trust), "damping": finite("damping", damping, least=0)}
     options |= {"ridge": positive("ridge", ridge), "rate": rate, "last": last, "steps": float(steps)}
     options["clip"] = positive("clip", clip, most=1e6)
+    options["momentum"] = finite("momentum", momentum, least=0, most=1)
     trainer = _GaussNewton(look, model, generator, options)
     return run(trainer, label=label, steps=steps, checkpoint=checkpoint, every=every)
 
@@ -98,7 +108,7 @@ class _GaussNewton:
         self, look: Look, model: Parametrised, generator: torch.Generator, options: dict[str, float]
     ) -> None:
         self.look, self.model, self.generator, self.options = look, model, generator, options
-        self.made = 0
+        self.made, self.last = 0, torch.zeros_like(flatten(model))
         shapes = str([(*p.shape, str(p.dtype)) for p in model.parameters()])
         self.problem = {"method": f"log-weights {options}", "parameters": shapes}
 
@@ -127,10 +137,13 @@ class _GaussNewton:
 
     def step(self) -> dict[str, float]:
         o = self.options
-        delta, length = natural_step(self.slopes, self.scatter, shift=o["ridge"], relative=o["damping"])
+        momentum = o["momentum"] * self.last if o["momentum"] else None
+        delta, length = natural_step(
+            self.slopes, self.scatter, shift=o["ridge"], relative=o["damping"], momentum=momentum
+        )
         factor = self._rate() * min(1.0, math.sqrt(o["trust"]) / max(length, 1e-300))
         assign(self.model, flatten(self.model) - factor * delta)
-        self.made += 1
+        self.made, self.last = self.made + 1, delta
         value = self.begin()
         return {**self.seen, "value": value}
 
@@ -138,9 +151,9 @@ class _GaussNewton:
         return End(False, "all steps done") if len(values) >= self.options["steps"] else None
 
     def state(self) -> dict[str, Any]:
-        return {"params": flatten(self.model), "made": self.made, "dice": self.dice}
+        return {"params": flatten(self.model), "made": self.made, "last": self.last, "dice": self.dice}
 
     def load(self, state: dict[str, Any]) -> None:
         assign(self.model, state["params"])
-        self.made = state["made"]
+        self.made, self.last = state["made"], state["last"].to(self.last)
         self.generator.set_state(state["dice"])

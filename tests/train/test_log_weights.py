@@ -63,7 +63,26 @@ def test_a_step_changes_the_log_weights_by_no_more_than_it_may(generator):
     assert 1e-3 < float(change.std()) < 1.3e-2
 
 
-def test_interrupted_training_goes_on_with_the_same_bits(tmp_path):
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_scores_of_spins_lead_to_the_exact_model(momentum, generator):
+    """Two spins with q(s) = 1/(1 + exp(-s a)), a natural gradient to other fields a."""
+    model = nn.Module()
+    model.fields = nn.Parameter(torch.tensor([0.2, -0.3], dtype=torch.float64))
+    target = torch.tensor([1.0, -0.5], dtype=torch.float64)
+
+    def look():
+        a = model.fields.detach()
+        s = 2 * (torch.rand(200, 2, generator=generator, dtype=torch.float64) < a.sigmoid()).double() - 1
+        f = nn.functional.logsigmoid(s * a) - nn.functional.logsigmoid(s * target)
+        return f.sum(1), s * torch.sigmoid(-s * a)
+
+    options = {"steps": 40, "damping": 0.0, "ridge": 1e-6, "clip": 100.0, "momentum": momentum}
+    assert fit_log_weights(look, model, generator=generator, **options).value < 1e-10
+    torch.testing.assert_close(model.fields.detach(), target, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_interrupted_training_goes_on_with_the_same_bits(tmp_path, momentum):
     def train(file, stop_at):
         model, generator, calls = Linear(), torch.Generator().manual_seed(7), iter(range(1000))
         draw = model.look(generator)
@@ -73,7 +92,8 @@ def test_interrupted_training_goes_on_with_the_same_bits(tmp_path):
                 os.kill(os.getpid(), signal.SIGINT)
             return draw()
 
-        fit = fit_log_weights(look, model, steps=12, generator=generator, checkpoint=tmp_path / file)
+        options = {"steps": 12, "momentum": momentum, "checkpoint": tmp_path / file}
+        fit = fit_log_weights(look, model, generator=generator, **options)
         return flatten(model), fit
 
     whole, _ = train("whole", -1)
@@ -99,6 +119,8 @@ def test_clipping_moves_what_is_far_and_nothing_else():
     f = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 100.0], dtype=torch.float64)
     assert clipped(f)[:5].tolist() == f[:5].tolist()
     assert float(clipped(f)[5]) == pytest.approx(2 + 3 * 1.4826 * 1)
+    f = torch.tensor([0.0, 0.0, 0.0, 5.0], dtype=torch.float64)  # spins, most of them in one state
+    assert clipped(f).tolist() == f.tolist()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +131,7 @@ def test_clipping_moves_what_is_far_and_nothing_else():
         ({"ridge": -1.0}, "ridge: got -1"),
         ({"last": 2.0}, "last: got 2"),
         ({"damping": math.nan}, "damping: got nan"),
+        ({"momentum": 1.5}, "momentum: got 1.5"),
         ({"look": lambda: (torch.zeros(4, 1), torch.zeros(4, 3))}, r"f: got shape \(4, 1\)"),
         ({"look": lambda: (torch.zeros(4), torch.zeros(4, 2))}, r"J: got shape \(4, 2\)"),
     ],
