@@ -265,7 +265,8 @@ class Spins(Factor):
 
         Args:
             x: positions.
-            well: w, a number for each pair ``(batch, pairs)``, in the order of :class:`Pairs`.
+            well: w, a number for each pair ``(batch, pairs)``, in the order of
+                :class:`~nnbook.continuum.radial.Pairs`.
         """
         m, slope = self.field(x)
         size = 1 + m.square().sum(1)
