@@ -353,6 +353,7 @@ class PairDeterminant(Learnt):
         sign, log = torch.linalg.slogdet(self._pair(self._apart(self._moved(x))))
         return sign, log
 
+    @torch.no_grad()
     def exchange(self, x: Tensor) -> Tensor:
         """What the determinant becomes, over itself, if up i and down j change places, ``(batch, n, n)``."""
         moved, n = self._moved(x), self.n
