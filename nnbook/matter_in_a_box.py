@@ -470,14 +470,16 @@ class PairDistributions:
     Attributes:
         r: the middles of the bins, ``(bins,)``, in fm.
         singlet, triplet: in singlets and triplets, by the exchange of each state; means ``(bins,)``.
-        equal: from pairs of equal spins, which are triplets; the same for a state of spin zero.
-        errors: of these three, by the scatter of chains, ``(3, bins)``.
+        equal: from pairs of equal spins, which are triplets.
+        split: the triplet of opposite spins minus that of equal ones, zero for a state of spin zero.
+        errors: of these four, by the scatter of chains, ``(4, bins)``.
     """
 
     r: Tensor
     singlet: Tensor
     triplet: Tensor
     equal: Tensor
+    split: Tensor
     errors: Tensor
 
 
@@ -514,7 +516,8 @@ def pair_distributions(state: Product, box: Matter, samples: Tensor, bins: int =
         counts[2].scatter_add_(1, near, torch.ones_like(same))
     edges = width * torch.arange(bins + 1).to(samples)
     shell = 4 * math.pi / 3 * edges.pow(3).diff() / box.length**3 * box.particles**2 / 2 * len(samples)
-    equal = counts[2]
-    table = torch.stack([4 * counts[0], (counts[1] + equal) / 0.75, 2 * equal])[..., :bins] / shell
-    means, errors = table.mean(1), table.std(1) / samples.shape[1] ** 0.5
-    return PairDistributions((edges[1:] + edges[:-1]) / 2, means[0], means[1], means[2], errors)
+    rest, equal = counts[1:]
+    rows = [4 * counts[0], (rest + equal) / 0.75, 2 * equal, 4 * rest - 2 * equal]
+    table = torch.stack(rows)[..., :bins] / shell
+    errors = table.std(1) / samples.shape[1] ** 0.5
+    return PairDistributions((edges[1:] + edges[:-1]) / 2, *table.mean(1), errors)

@@ -104,11 +104,11 @@ def test_pairs_of_a_fermi_gas(generator):
     found = pair_distributions(state, box, seen.samples, 6)
     k, u = 2 * math.pi / box.length, torch.randn(2000, 3, generator=generator, dtype=torch.float64)
     u = u / u.norm(dim=1, keepdim=True)
-    for r, equal, triplet, errors in zip(found.r, found.equal, found.triplet, found.errors.T, strict=True):
+    assert float((found.split / found.errors[3].clamp(min=1e-9))[1:].abs().max()) < 4.5
+    for r, equal, errors in zip(found.r, found.equal, found.errors.T, strict=True):
         wave = (1 + 2 * (k * r * u).cos().sum(1)) / 7
         hole = float((1 - wave.square()).mean())
         assert abs(float(equal) - hole) < 4 * float(errors[2]) + 0.02
-        assert abs(float(triplet - equal)) < 4 * float(errors[1] + errors[2])
 
 
 def test_two_neutrons_are_a_singlet(generator):
