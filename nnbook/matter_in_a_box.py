@@ -520,4 +520,5 @@ def pair_distributions(state: Product, box: Matter, samples: Tensor, bins: int =
     rows = [4 * counts[0], (rest + equal) / 0.75, 2 * equal, 4 * rest - 2 * equal]
     table = torch.stack(rows)[..., :bins] / shell
     errors = table.std(1) / samples.shape[1] ** 0.5
-    return PairDistributions((edges[1:] + edges[:-1]) / 2, *table.mean(1), errors)
+    singlet, triplet, same_spin, split = table.mean(1)
+    return PairDistributions((edges[1:] + edges[:-1]) / 2, singlet, triplet, same_spin, split, errors)
