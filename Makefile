@@ -21,7 +21,7 @@ check: lint claims ## what needs no execution: lint, types, unit tests, stored c
 	$(PYTEST) tests nnbook site
 
 test: lint claims ## every check: those of `check`, all chapters executed, the site in a browser
-	$(BIN)/python -m pip install -q -r requirements-lab.txt
+	grep -v '^-r' requirements-lab.txt | $(BIN)/python -m pip install -q -r /dev/stdin
 	$(PYTEST)
 
 lint: $(VENV)/ready ## ruff, mypy, import contracts
