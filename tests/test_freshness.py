@@ -93,7 +93,7 @@ def test_each_chapter_reads_its_own_leaf_and_its_rooms_only():
     for room, readers in {
         "geometry": {"discrete_geometry", "neural_polytopes", "polytope_gallery"},
         "spins": {"quantum_states", "networks_as_tensors", "boltzmann_machines"},
-        "continuum": {"boltzmann_machines", "matter_in_a_box", "quantum_dots"},
+        "continuum": {"nuclei_and_matter", "boltzmann_machines", "matter_in_a_box", "quantum_dots"},
         "dynamics": {
             "physics_informed",
             "network_spacetime",
