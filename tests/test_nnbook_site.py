@@ -209,3 +209,19 @@ def test_the_book_goes_to_paper(tmp_path):
     pdf = (tmp_path / "book.pdf").read_bytes()
     assert pdf.startswith(b"%PDF")
     assert all(part in pdf for part in (b"/Outlines", b"/Subtype /Image"))
+
+
+@pytest.mark.parametrize("address", ["", "https://github.com/someone/book"])
+def test_launch_buttons_need_the_address_of_the_repository(tmp_path, address):
+    buttons = {"binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"}
+    options = {"repository_url": address, "launch_buttons": buttons}
+    (tmp_path / "conf.py").write_text(
+        "extensions = ['myst_nb', 'nnbook_site']\nhtml_theme = 'sphinx_book_theme'\n"
+        f"nb_execution_mode = 'off'\nhtml_theme_options = {options!r}\nexclude_patterns = ['_build']"
+    )
+    (tmp_path / "index.md").write_text("# Book\n\n```{toctree}\npage\n```\n")
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# Page", id="page")]), tmp_path / "page.ipynb")
+    assert build_main(["-q", str(tmp_path), str(tmp_path / "_build")]) == 0
+    page = (tmp_path / "_build/page.html").read_text()
+    for name in ("mybinder", "colab"):
+        assert (f"{name}." in page) == bool(address)

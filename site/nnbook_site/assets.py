@@ -9,6 +9,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
 from .bundles import FOLDER, bundle, traces
 
@@ -19,6 +20,7 @@ MATHJAX = ("tex-svg.js", "sre/mathmaps/base.json", "sre/mathmaps/en.json", "inpu
 
 def connect(app: Sphinx) -> None:
     """Register the events of this module."""
+    app.connect("config-inited", _launch_from_a_known_address)
     app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
     app.connect("builder-inited", _all_nodes_on_one_page)
     app.connect("doctree-resolved", _drop_thebe, priority=900)
@@ -28,6 +30,13 @@ def connect(app: Sphinx) -> None:
     app.connect("build-finished", _copy_vendor)
     app.add_css_file("book.css", priority=900)
     app.add_js_file("page.js", loading_method="defer")
+
+
+def _launch_from_a_known_address(app: Sphinx, config: Config) -> None:
+    """Without the repository's address the theme cannot make its launch buttons, and fails."""
+    options = config["html_theme_options"]
+    if not options.get("repository_url"):
+        options.pop("launch_buttons", None)
 
 
 def _all_nodes_on_one_page(app: Sphinx) -> None:
