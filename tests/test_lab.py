@@ -48,7 +48,7 @@ def lab(tmp_path):
 def test_the_live_twin_follows_its_slider_and_shows_errors(lab):
     with sync_playwright() as play:
         page = play.chromium.launch(executable_path=BROWSER, args=pictures.FLAGS).new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         for _ in range(120):
             try:
                 page.goto(lab)
