@@ -164,6 +164,21 @@ def test_every_chapter_can_be_downloaded(site):
 FROM_FILES = ("chapters/intro.html", "chapters/polytope_gallery.html", "chapters/quantum_states.html")
 
 
+# formulas, tables and outputs that are wider than their column, and whether they scroll there
+WIDE = """() => {
+  const parts = ['mjx-container > svg', 'table', '.cell_output pre', '.cell_output img'];
+  return [...document.querySelectorAll(parts.map(part => `article ${part}`))].flatMap(part => {
+    const width = Math.max(part.getBoundingClientRect().width, part.scrollWidth || 0);
+    let column = part.parentElement, scrolls = false;
+    while (getComputedStyle(column).display.startsWith('inline')) column = column.parentElement;
+    if (part.closest('.js-plotly-plot') || width <= column.clientWidth + 1) return [];
+    for (let box = part; box.tagName != 'ARTICLE'; box = box.parentElement)
+      scrolls ||= ['auto', 'scroll'].includes(getComputedStyle(box).overflowX);
+    return [[(part.closest('mjx-container') || part).textContent.slice(0, 60), scrolls]];
+  });
+}"""
+
+
 def test_every_page_works(browser, site, address):
     problems = {}
     for path in FROM_FILES if address.startswith("file:") else pages(site):
@@ -173,6 +188,7 @@ def test_every_page_works(browser, site, address):
             unset = page.locator(".math:not(:has(mjx-container))").count()
             if unset or page.locator("mjx-merror, [data-mml-node=merror]").count():
                 visit.problems.append(f"{unset} of {formulas} formulas are not typeset, or hold an error")
+            visit.problems += [f"wider than the column: {name}" for name, _ in page.evaluate(WIDE)]
             if visit.problems:
                 problems[path] = visit.problems
     assert not problems
@@ -211,13 +227,15 @@ def test_pages_are_accessible(browser, site, served, scheme):
     assert not problems
 
 
-def test_no_page_moves_sideways_on_a_phone(browser, site, served):
+def test_no_page_moves_sideways_or_is_cut_on_a_phone(browser, site, served):
     wide = {}
     for path in pages(site):
         with Visit(browser, served, PHONE) as visit:
-            width = visit.open(path).evaluate("document.scrollingElement.scrollWidth")
-            if width > PHONE["width"]:
-                wide[path] = width
+            page = visit.open(path)
+            cut = [name for name, scrolls in page.evaluate(WIDE) if not scrolls]
+            width = page.evaluate("document.scrollingElement.scrollWidth")
+            if width > PHONE["width"] or cut:
+                wide[path] = width, cut
     assert not wide
 
 
