@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 CHAPTERS = $(wildcard chapters/*.ipynb)
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile # a chapter's cells stay together
 
-.PHONY: help book check test lint claims serve pdf lab bench execute lock clean
+.PHONY: help book check test lint claims serve pdf lab bench execute address lock clean
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
@@ -49,6 +49,9 @@ bench: $(VENV)/ready ## run the side-by-side timings of benchmarks/
 
 execute: $(VENV)/ready ## run all chapters and store tidy outputs in them
 	$(BIN)/python -m nnbook_site.execute $(CHAPTERS)
+
+address: $(VENV)/ready ## make address URL=https://…: launch buttons, and chapters that install the library on Colab
+	$(BIN)/python -m nnbook_site.address "$(URL)"
 
 lock: ## resolve pyproject.toml anew into requirements.txt and requirements-lab.txt
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
