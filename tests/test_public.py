@@ -281,14 +281,6 @@ def triton():
     return nuclei_and_matter.Product(nucleons.Correlator(3, 4.0, 2, 2, generator=dice()))
 
 
-def gaussian_process():
-    return learning_basics.condition(some(6, 2), some(6, 3), learning_basics.Staggered(2.0), 0.1)
-
-
-def autoencoder():
-    return learning_basics.Autoencoder(4, 2, 3, generator=dice())
-
-
 def place():
     return trap().start(3, generator=dice())
 
@@ -1178,53 +1170,9 @@ TABLE = {
     ),
     "finite_differences": (partial(local_energy.finite_differences, dot(), place()), {"h": 1e-3}),
     # learning from data
-    "learning_basics.most_bound": (
-        learning_basics.most_bound,
-        {"a": some(6).abs(), "per_nucleon": some(6)},
-    ),
-    "learning_basics.liquid_drop": (
-        learning_basics.liquid_drop,
-        {"z": 8 + some(6).abs(), "n": 8 + some(6).abs(), "terms": 5},
-    ),
-    "learning_basics.outermost": (
-        learning_basics.outermost,
-        {"z": some(6), "n": some(6), "count": 2},
-    ),
-    "Staggered": (learning_basics.Staggered, {"length": 2.0, "parity_length": 3.0, "weight": 0.1}),
-    "learning_basics.condition": (
-        lambda **a: learning_basics.condition(kernel=learning_basics.Staggered(2.0), **a).evidence,
-        {"x": some(6, 2), "y": some(6, 3), "noise": 0.1},
-    ),
-    "Process.predict": method("predict", gaussian_process, x=some(3, 2), minus=some(3, 2) + 1),
-    "learning_basics.fit_kernel": (
-        lambda **a: learning_basics.fit_kernel(start=learning_basics.Staggered(2.0), **a),
-        {"x": some(6, 2), "y": some(6, 3), "noise": 0.1, "evaluations": 3},
-    ),
-    "learning_basics.mixture_weights": (
-        learning_basics.mixture_weights,
-        {"misses": some(6, 2), "spread": some(6, 2).abs() + 0.1, "steps": 2},
-    ),
-    "Autoencoder": (
-        lambda **a: learning_basics.Autoencoder(generator=dice(), **a),
-        {"sites": 4, "latent": 2, "hidden": 3},
-    ),
-    "Autoencoder.bound": method("bound", autoencoder, s=some(3, 4).sign(), generator=dice()),
-    "Autoencoder.decode": method("decode", autoencoder, points=5),
-    "Autoencoder.log_prob": method("log_prob", autoencoder, s=some(3, 4).sign(), points=5),
-    "Response": (
-        lambda **a: learning_basics.Response(generator=dice(), **a),
-        {"length": 2, "channels": 2},
-    ),
-    "Response.forward": method(
-        "forward", lambda: learning_basics.Response(2, 2, generator=dice()), h=some(3, 4)
-    ),
     "learning_basics.field_response": (
         learning_basics.field_response,
         {"h": some(3, 4), "beta": 0.4, "length": 2},
-    ),
-    "learning_basics.localise": (
-        partial(learning_basics.localise, torch.tanh, generator=dice()),
-        {"times": torch.linspace(0, 1, 4, **F), "n": 3, "sites": 4},
     ),
     "quantum_dots.boltzmann": (
         lambda hidden: quantum_dots.boltzmann(trap(), hidden, generator=dice()),
