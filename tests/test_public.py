@@ -650,7 +650,6 @@ TABLE = {
     "BinaryMachine.free_energy": method("free_energy", lambda: binary(4, 2, 2), x=images()),
     "BinaryMachine.log_prob": method("log_prob", lambda: binary(4, 2), x=images()),
     "BinaryMachine.gibbs": method("gibbs", lambda: binary(4, 2), even=images(), sweeps=1, generator=dice()),
-    "BinaryMachine.sample": method("sample", lambda: binary(4, 2), n=3, generator=dice()),
     "BinaryMachine.at": (lambda temperature: binary(4, 2).at(temperature).log_z(), {"temperature": 2.0}),
     "GaussianMachine": (
         lambda **a: field_machines.GaussianMachine(generator=dice(), **a).log_z(),
@@ -659,38 +658,21 @@ TABLE = {
     "GaussianMachine.log_prob": method(
         "log_prob", lambda: field_machines.GaussianMachine(2, 2, generator=dice()), x=some(5, 2)
     ),
-    "GaussianMachine.gibbs": method(
-        "gibbs",
-        lambda: field_machines.GaussianMachine(2, 2, generator=dice()),
-        x=some(5, 2),
-        sweeps=1,
-        generator=dice(),
-    ),
-    "GaussianMachine.sample": method(
-        "sample", lambda: field_machines.GaussianMachine(2, 2, generator=dice()), n=3, generator=dice()
-    ),
     "field_machines.bits": (partial(field_machines.bits, like_this=some(1)), {"units": 3}),
     "exact_likelihood": (
         lambda **a: field_machines.exact_likelihood(binary(4, 2), **a)(some(2, 14)),
         {"x": images(), "weights": torch.full((6,), 1 / 6, **F)},
     ),
     "bars_and_stripes": (boltzmann_machines.bars_and_stripes, {"length": 2}),
-    "bond_machine": (
-        lambda couplings: boltzmann_machines.bond_machine(2, torch.tensor([[0, 1]]), couplings),
-        {"couplings": some(1)},
-    ),
     "ladder_sweep": (
-        partial(boltzmann_machines.ladder_sweep, [binary(4, 2), binary(4, 2)], generator=dice()),
-        {"x": torch.stack([images(), images()]), "parity": 0},
-    ),
-    "belief_log_prob": (
-        partial(boltzmann_machines.belief_log_prob, binary(4, 2), binary(2, 2)),
-        {"x": images()},
-    ),
-    "hebbian": (boltzmann_machines.hebbian, {"patterns": 2 * images() - 1}),
-    "recall": (
-        partial(boltzmann_machines.recall, generator=dice()),
-        {"couplings": some(4, 4), "starts": 2 * images() - 1, "sweeps": 1, "blocks": 2},
+        partial(boltzmann_machines.ladder_sweep, generator=dice()),
+        {
+            "a": some(2, 4),
+            "b": some(2, 2),
+            "weight": some(2, 4, 2),
+            "x": torch.stack([images()] * 2),
+            "parity": 0,
+        },
     ),
     "retrieval": (boltzmann_machines.retrieval, {"load": 0.1}),
     # particles

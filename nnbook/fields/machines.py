@@ -11,10 +11,12 @@ the odd layers are known, and the other way round: one of the two sides is summe
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,14 +67,49 @@ def bernoulli(logits: Tensor, generator: torch.Generator) -> Tensor:
     return (draw.to(logits) < logits.sigmoid()).to(logits)
 
 
-def _pick(log_weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Numbers ``(n,)`` of states, drawn with these weights."""
-    check_counts(n=n)
-    weights = log_weights.double().softmax(0).to(generator.device)
-    return torch.multinomial(weights, n, replacement=True, generator=generator).to(log_weights.device)
+class _Machine(nn.Module):
+    """Layers of units with biases, couplings between neighbours, the exact probability of the first layer."""
+
+    def __init__(
+        self,
+        *sizes: int,
+        scale: float = 0.1,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        check_counts(least=2, layers=len(sizes))
+        check_counts(**{f"sizes[{k}]": size for k, size in enumerate(sizes)})
+        finite("scale", scale, least=0, most=1e50)
+        draw = partial(random_parameter, generator=generator, dtype=dtype, device=device)
+        self.sizes = sizes
+        self.biases = nn.ParameterList(draw((size,), scale) for size in sizes)
+        self.weights = nn.ParameterList(draw(pair, scale) for pair in itertools.pairwise(sizes))
+
+    @property
+    def sites(self) -> int:
+        """Visible units."""
+        return self.sizes[0]
+
+    def free_energy(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def log_z(self) -> Tensor:
+        raise NotImplementedError
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """ln p, ``(batch,)``, exact.
+
+        Raises:
+            ValueError: as ``free_energy`` and ``log_z``.
+        """
+        return -self.free_energy(x) - self.log_z()
+
+    forward = log_prob
 
 
-class BinaryMachine(nn.Module):
+class BinaryMachine(_Machine):
     r"""A Boltzmann machine of layers of units 0 and 1, restricted if there are two layers, deep if more.
 
     .. math:: E(x, h) = -\sum_l b_l \cdot h_l - \sum_l h_l \cdot W_l h_{l+1}, \qquad h_0 = x
@@ -94,40 +131,16 @@ class BinaryMachine(nn.Module):
     32.0
     """
 
-    def __init__(
-        self,
-        *sizes: int,
-        scale: float = 0.1,
-        generator: torch.Generator | None = None,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        check_counts(least=2, layers=len(sizes))
-        check_counts(**{f"sizes[{k}]": size for k, size in enumerate(sizes)})
-        draw = partial(random_parameter, generator=generator, dtype=dtype, device=device)
-        self.sizes = sizes
-        self.biases = nn.ParameterList(draw((size,), scale) for size in sizes)
-        self.weights = nn.ParameterList(draw(pair, scale) for pair in itertools.pairwise(sizes))
-
-    @property
-    def sites(self) -> int:
-        """Visible units."""
-        return self.sizes[0]
-
     def sides(self) -> tuple[Tensor, Tensor, Tensor]:
         """Biases of the even and of the odd side, and the couplings between them ``(even, odd)``."""
         biases, sizes, count = list(self.biases), self.sizes, len(self.sizes)
         rows = []
         for even in range(0, count, 2):
-            blocks = []
-            for odd in range(1, count, 2):
-                if odd == even + 1:
-                    blocks.append(self.weights[even])
-                elif odd == even - 1:
-                    blocks.append(self.weights[odd].mT)
-                else:
-                    blocks.append(self.weights[0].new_zeros(sizes[even], sizes[odd]))
+            blocks = [self.biases[0].new_zeros(sizes[even], sizes[odd]) for odd in range(1, count, 2)]
+            if even > 0:
+                blocks[even // 2 - 1] = self.weights[even - 1].mT
+            if even + 1 < count:
+                blocks[even // 2] = self.weights[even]
             rows.append(torch.cat(blocks, 1))
         return torch.cat(biases[::2]), torch.cat(biases[1::2]), torch.cat(rows)
 
@@ -153,38 +166,17 @@ class BinaryMachine(nn.Module):
         terms = inside @ even[n:] + softplus(seen).sum(2)
         return -(x @ even[:n]) - terms.logsumexp(1)
 
-    def side_weights(self) -> tuple[Tensor, Tensor, bool]:
-        """All states of the smaller side, the logarithm of their weights, and whether it is the even one.
-
-        Raises:
-            ValueError: more than about a million states.
-        """
-        even, odd, coupling = self.sides()
-        if is_even := len(even) <= len(odd):
-            states = bits(len(even), even)
-            return states, states @ even + softplus(states @ coupling + odd).sum(1), is_even
-        states = bits(len(odd), odd)
-        return states, states @ odd + softplus(states @ coupling.mT + even).sum(1), is_even
-
     def log_z(self) -> Tensor:
         """ln Z: the smaller side is enumerated, the other one summed in closed form.
 
         Raises:
             ValueError: more than about a million states.
         """
-        return self.side_weights()[1].logsumexp(0)
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """ln p, ``(batch,)``, exact.
-
-        Raises:
-            ValueError: as :meth:`free_energy` and :meth:`log_z`.
-        """
-        return -self.free_energy(x) - self.log_z()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The same as :meth:`log_prob`."""
-        return self.log_prob(x)
+        few, many, coupling = self.sides()
+        if len(few) > len(many):
+            few, many, coupling = many, few, coupling.mT
+        states = bits(len(few), few)
+        return (states @ few + softplus(states @ coupling + many).sum(1)).logsumexp(0)
 
     @torch.no_grad()
     def gibbs(self, even: Tensor, sweeps: int, *, generator: torch.Generator) -> Tensor:
@@ -207,20 +199,6 @@ class BinaryMachine(nn.Module):
         return even
 
     @torch.no_grad()
-    def sample(self, n: int, *, generator: torch.Generator) -> Tensor:
-        """Independent visible configurations ``(n, visible)``, drawn from the enumerated side: exact.
-
-        Raises:
-            ValueError: as :meth:`log_z`, or no sample asked for.
-        """
-        states, log_weights, is_even = self.side_weights()
-        drawn = states[_pick(log_weights, n, generator)]
-        if not is_even:
-            even, _, coupling = self.sides()
-            drawn = bernoulli(drawn @ coupling.mT + even, generator)
-        return drawn[:, : self.sites]
-
-    @torch.no_grad()
     def at(self, temperature: float) -> BinaryMachine:
         """The same machine at another temperature: all parameters divided by it.
 
@@ -228,13 +206,13 @@ class BinaryMachine(nn.Module):
             ValueError: a temperature that is not above zero.
         """
         positive("temperature", temperature)
-        other = type(self)(*self.sizes, scale=0.0, dtype=self.biases[0].dtype, device=self.biases[0].device)
-        for new, old in zip(other.parameters(), self.parameters(), strict=True):
-            new.copy_(old / temperature)
+        other = copy.deepcopy(self)
+        for parameter in other.parameters():
+            parameter /= temperature
         return other
 
 
-class GaussianMachine(nn.Module):
+class GaussianMachine(_Machine):
     r"""A restricted Boltzmann machine of real visible and binary hidden units.
 
     .. math:: E(x, h) = \frac{|x - a|^2}{2\sigma^2} - b \cdot h - \frac{x \cdot W h}{\sigma^2}
@@ -245,37 +223,16 @@ class GaussianMachine(nn.Module):
     Args:
         visible, hidden: units of the two layers.
         sigma: start of the width; the logarithm of it is a parameter.
-        scale: standard deviation of the random start.
-        generator, dtype, device: as for :class:`BinaryMachine`.
+        start: scale, generator, dtype, device, as for :class:`BinaryMachine`.
 
     Raises:
         ValueError: a count below 1, a width or a scale out of range.
     """
 
-    def __init__(
-        self,
-        visible: int,
-        hidden: int,
-        *,
-        sigma: float = 1.0,
-        scale: float = 0.1,
-        generator: torch.Generator | None = None,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        check_counts(visible=visible, hidden=hidden)
-        finite("scale", scale, least=0, most=1e50)
-        draw = partial(random_parameter, generator=generator, dtype=dtype, device=device)
-        self.centre, self.bias = draw((visible,), scale), draw((hidden,), scale)
-        self.weight = draw((visible, hidden), scale)
+    def __init__(self, visible: int, hidden: int, *, sigma: float = 1.0, **start: Any) -> None:
+        super().__init__(visible, hidden, **start)
         width = math.log(finite("sigma", sigma, least=1e-50, most=1e50))
-        self.log_sigma = nn.Parameter(self.bias.new_tensor(width))
-
-    @property
-    def sites(self) -> int:
-        """Visible units."""
-        return len(self.centre)
+        self.log_sigma = nn.Parameter(self.biases[0].new_tensor(width))
 
     def free_energy(self, x: Tensor) -> Tensor:
         r""":math:`F = |x - a|^2/2\sigma^2 - \sum_j \ln(1 + e^{b_j + (x W)_j/\sigma^2})`, ``(batch,)``.
@@ -286,9 +243,10 @@ class GaussianMachine(nn.Module):
         check_numbers("x", x)
         check_values("x", x, ("batch", self.sites))
         check_counts(batch=len(x))
-        x, variance = like(x, self.centre), (2 * self.log_sigma).exp()
-        fields = self.bias + x @ self.weight / variance
-        return (x - self.centre).square().sum(1) / (2 * variance) - softplus(fields).sum(1)
+        (centre, bias), variance = self.biases, (2 * self.log_sigma).exp()
+        x = like(x, centre)
+        fields = bias + x @ self.weights[0] / variance
+        return (x - centre).square().sum(1) / (2 * variance) - softplus(fields).sum(1)
 
     def mixture(self) -> tuple[Tensor, Tensor]:
         r"""Logarithms of the weights ``(2**hidden,)``, and means ``(2**hidden, visible)``, of the Gaussians.
@@ -301,43 +259,16 @@ class GaussianMachine(nn.Module):
         Raises:
             ValueError: more than about a million Gaussians.
         """
-        h, variance = bits(len(self.bias), self.bias), (2 * self.log_sigma).exp()
-        shift = h @ self.weight.mT
-        log_weights = h @ self.bias + (2 * shift @ self.centre + shift.square().sum(1)) / (2 * variance)
+        (centre, bias), variance = self.biases, (2 * self.log_sigma).exp()
+        h = bits(len(bias), bias)
+        shift = h @ self.weights[0].mT
+        log_weights = h @ bias + (2 * shift @ centre + shift.square().sum(1)) / (2 * variance)
         norm = 0.5 * self.sites * (math.log(2 * math.pi) + 2 * self.log_sigma)
-        return log_weights + norm, self.centre + shift
+        return log_weights + norm, centre + shift
 
     def log_z(self) -> Tensor:
         """ln Z, the integral over all visible and the sum over all hidden units."""
         return self.mixture()[0].logsumexp(0)
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """The logarithm of the density, ``(batch,)``, exact."""
-        return -self.free_energy(x) - self.log_z()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The same as :meth:`log_prob`."""
-        return self.log_prob(x)
-
-    @torch.no_grad()
-    def gibbs(self, x: Tensor, sweeps: int, *, generator: torch.Generator) -> Tensor:
-        """So many sweeps of chains ``(chains, visible)``: hidden units given x, then x given those."""
-        check_counts(least=0, sweeps=sweeps)
-        self.free_energy(x)
-        x, sigma = like(x, self.centre), self.log_sigma.exp()
-        for _ in range(sweeps):
-            h = bernoulli(self.bias + x @ self.weight / sigma**2, generator)
-            noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=torch.float64)
-            x = self.centre + h @ self.weight.mT + sigma * noise.to(x)
-        return x
-
-    @torch.no_grad()
-    def sample(self, n: int, *, generator: torch.Generator) -> Tensor:
-        """Independent draws ``(n, visible)`` from the mixture."""
-        log_weights, means = self.mixture()
-        x = means[_pick(log_weights, n, generator)]
-        noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=torch.float64)
-        return x + self.log_sigma.exp() * noise.to(x)
 
 
 def exact_likelihood(
