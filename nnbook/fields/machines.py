@@ -208,7 +208,7 @@ class BinaryMachine(_Machine):
         positive("temperature", temperature)
         other = copy.deepcopy(self)
         for parameter in other.parameters():
-            parameter /= temperature
+            parameter.div_(temperature)
         return other
 
 
@@ -246,7 +246,8 @@ class GaussianMachine(_Machine):
         (centre, bias), variance = self.biases, (2 * self.log_sigma).exp()
         x = like(x, centre)
         fields = bias + x @ self.weights[0] / variance
-        return (x - centre).square().sum(1) / (2 * variance) - softplus(fields).sum(1)
+        energy: Tensor = (x - centre).square().sum(1) / (2 * variance) - softplus(fields).sum(1)
+        return energy
 
     def mixture(self) -> tuple[Tensor, Tensor]:
         r"""Logarithms of the weights ``(2**hidden,)``, and means ``(2**hidden, visible)``, of the Gaussians.
