@@ -15,7 +15,7 @@ from scipy.special import erf, erfinv
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from nnbook.arrays import check_counts, check_values, positive
+from nnbook.arrays import check_counts, check_numbers, check_values, positive
 from nnbook.continuum.factors import BoltzmannMachine as Factor
 from nnbook.continuum.systems import Trap
 from nnbook.exact.ising2d import BETA_C, torus
@@ -96,10 +96,11 @@ def ladder_sweep(
     Raises:
         ValueError: parameters of other shapes, x of another shape or not binary, a parity beside 0 and 1.
     """
+    check_numbers("weight", weight)
     check_values("weight", weight, ("...", "rungs", "visible", "hidden"))
     *ladders, visible, hidden = weight.shape
-    check_values("a", a, (*ladders, visible))
-    check_values("b", b, (*ladders, hidden))
+    check_values("a", a, (*ladders, visible), dtype=weight.dtype)
+    check_values("b", b, (*ladders, hidden), dtype=weight.dtype)
     x = binary("x", x, (*ladders, "chains", visible), weight)
     if parity not in (0, 1):
         raise ValueError(f"parity: got {parity}, expected 0 or 1")
