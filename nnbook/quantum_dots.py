@@ -2,7 +2,7 @@ r"""What the chapter *Electrons in a trap* reads.
 
 Three wave functions: a restricted Boltzmann machine, a determinant with a Jastrow factor of Padé form, and a
 network that adds functions of distances to the Jastrow factor and to the coordinates of the determinant. All
-are trained by :func:`train`.
+are trained by :func:`~nnbook.continuum.systems.train`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nnbook.arrays import check_counts, check_values, finite, positive
+from nnbook.arrays import check_counts, check_values, finite
 from nnbook.continuum.determinants import Backflow, Slater
 from nnbook.continuum.factors import BoltzmannMachine, Factor, Gaussian, Jastrow, LogJet
 from nnbook.continuum.local_energy import double_backward, finite_differences, kinetic
 from nnbook.continuum.radial import Pade, Radial
 from nnbook.continuum.states import Product
-from nnbook.continuum.systems import Split, Trap
+from nnbook.continuum.systems import Split, Trap, train
 from nnbook.exact.pairs import TrappedPair, trapped_pair
 from nnbook.exact.shells import Interaction, configuration_interaction
 from nnbook.sample.estimates import Estimate, estimate
@@ -77,57 +77,6 @@ def network(trap: Trap, hidden: int = 16, backflow: int = 14, *, generator: torc
         factors.append(Jastrow(trap, each))
     flow = Backflow(trap, backflow, generator=generator) if backflow and trap.electrons > 2 else None
     return Product(*factors, Slater(trap, flow))
-
-
-def train(
-    state: Product,
-    trap: Trap,
-    *,
-    generator: torch.Generator,
-    steps: int = 200,
-    chains: int = 1000,
-    rate: float = 0.1,
-    trust: float = 0.1,
-    shift: float = 1e-3,
-    momentum: float = 0.9,
-    clip: float | None = 5.0,
-    configurations: Tensor | None = None,
-    checkpoint: str | Path | None = None,
-) -> Training:
-    """Train a state, in place, by reconfiguration with momentum :cite:p:`goldshlager2024`.
-
-    The rate, in units of one over omega, falls to 2 % of its first value; the parameters of the
-    last tenth of the steps are averaged.
-
-    Args:
-        state, trap: what is trained.
-        generator, steps, chains, trust, configurations, checkpoint: see
-            :func:`nnbook.train.sampled.optimise`.
-        rate: the first rate.
-        shift: of the matrix S, both absolute and relative.
-        momentum: 0 for plain reconfiguration.
-        clip: median deviations at which local energies are clipped. It biases the force of a state without
-            cusps, whose local energies have a long tail; None is better there.
-    """
-    positive("rate", rate)
-    check_counts(steps=steps, chains=chains)
-    return optimise(
-        state,
-        trap,
-        generator=generator,
-        chains=chains,
-        steps=steps,
-        rate=lambda step: rate / trap.omega * 0.02 ** (step / steps),
-        trust=trust,
-        shift=shift,
-        relative=shift,
-        momentum=momentum,
-        clip=clip,
-        average=max(1, steps // 10),
-        configurations=configurations,
-        checkpoint=checkpoint,
-        label=trap.label,
-    )
 
 
 @torch.no_grad()

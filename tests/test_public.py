@@ -43,7 +43,7 @@ from nnbook import (
     symmetries,
     text,
 )
-from nnbook.continuum import determinants, local_energy, nucleons, periodic, radial, systems
+from nnbook.continuum import determinants, local_energy, nucleons, radial, systems
 from nnbook.continuum import factors as electrons
 from nnbook.dynamics import bulk, equations, integrators, mesons, probes, splines, strings
 from nnbook.exact import (
@@ -1202,35 +1202,23 @@ TABLE = {
         lambda **a: matter_in_a_box.network(neutrons(), generator=dice(), **a),
         {"hidden": 2, "backflow": 2, "layers": 1},
     ),
-    "matter_in_a_box.slater_jastrow": (
-        lambda **a: matter_in_a_box.slater_jastrow(neutrons(), generator=dice(), **a),
-        {"hidden": 2},
-    ),
-    "matter_in_a_box.train": (
-        lambda **a: matter_in_a_box.train(matter(), neutrons(), generator=dice(), **a),
-        {"steps": 1, "chains": 3, "rate": 0.1, "trust": 0.1, "shift": 1e-3, "configurations": cube()},
-    ),
     "matter_in_a_box.diffuse": (
         lambda **a: matter_in_a_box.diffuse(matter(), neutrons(), generator=dice(), **a),
         {"configurations": cube(), "step": 0.01, "steps": 2},
-    ),
-    "matter_in_a_box.pair_distributions": (
-        lambda **a: matter_in_a_box.pair_distributions(matter(), neutrons(), **a),
-        {"samples": cube()[None], "bins": 4},
     ),
     "matter_in_a_box.singlets": (
         lambda **a: matter_in_a_box.singlets(matter(), **a),
         {"x": cube()},
     ),
     "PairDeterminant": (
-        lambda **a: periodic.PairDeterminant(neutrons(), generator=dice(), **a),
+        lambda **a: matter_in_a_box.PairDeterminant(neutrons(), generator=dice(), **a),
         {"shells": 3, "hidden": 2},
     ),
     "PeriodicBackflow": (
-        lambda **a: periodic.PeriodicBackflow(neutrons(), generator=dice(), **a),
+        lambda **a: matter_in_a_box.PeriodicBackflow(neutrons(), generator=dice(), **a),
         {"hidden": 2, "kinds": 2},
     ),
-    "Contact": (periodic.Contact, {"mu": 1.0}),
+    "Contact": (matter_in_a_box.Contact, {"mu": 1.0}),
     # nuclei
     "Pionless": (few_nucleons.Pionless, {"cutoff": 2.0, "central": -100.0, "spin": -9.0, "three_body": 5.0}),
     "pionless": (few_nucleons.pionless, {"cutoff": 2.0}),

@@ -15,7 +15,8 @@ import copy
 import itertools
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from nnbook.arrays import check_counts, check_values, positive
 from nnbook.continuum.local_energy import kinetic
 from nnbook.continuum.states import Product
 from nnbook.sample.walkers import GaussianWalkers
+from nnbook.train.sampled import Hamiltonian, Training, optimise
 
 
 class Split(NamedTuple):
@@ -103,6 +105,11 @@ class Trap:
         return slopes[: 1 if self.electrons == 2 else 2]
 
     @property
+    def scale(self) -> float:
+        """The unit of energy, omega."""
+        return self.omega
+
+    @property
     def label(self) -> str:
         """Which system this is."""
         return f"{self.electrons} electrons, omega={self.omega!r}, dim={self.dim}"
@@ -173,3 +180,62 @@ class Trap:
         return sum(
             self.split(walkers.state, walkers.configurations), torch.zeros(()).to(walkers.configurations)
         )
+
+
+class Scaled(Hamiltonian[Electrons], Protocol):
+    """A system with an energy of its own."""
+
+    @property
+    def scale(self) -> float:
+        """That energy, in which rates are counted."""
+
+
+def train(
+    state: Product,
+    system: Scaled,
+    *,
+    generator: torch.Generator,
+    steps: int = 200,
+    chains: int = 1000,
+    rate: float = 0.1,
+    trust: float = 0.1,
+    shift: float = 1e-3,
+    momentum: float = 0.9,
+    clip: float | None = 5.0,
+    configurations: Tensor | None = None,
+    checkpoint: str | Path | None = None,
+) -> Training:
+    """Train a state, in place, by reconfiguration with momentum :cite:p:`goldshlager2024`.
+
+    The rate, in units of one over the scale of the system, falls to 2 % of its first value; the parameters of
+    the last tenth of the steps are averaged.
+
+    Args:
+        state, system: what is trained.
+        generator, steps, chains, trust, configurations, checkpoint: see
+            :func:`nnbook.train.sampled.optimise`.
+        rate: the first rate.
+        shift: of the matrix S, both absolute and relative.
+        momentum: 0 for plain reconfiguration.
+        clip: median deviations at which local energies are clipped. It biases the force of a state without
+            cusps, whose local energies have a long tail; None is better there.
+    """
+    positive("rate", rate)
+    check_counts(steps=steps, chains=chains)
+    return optimise(
+        state,
+        system,
+        generator=generator,
+        chains=chains,
+        steps=steps,
+        rate=lambda step: rate / system.scale * 0.02 ** (step / steps),
+        trust=trust,
+        shift=shift,
+        relative=shift,
+        momentum=momentum,
+        clip=clip,
+        average=max(1, steps // 10),
+        configurations=configurations,
+        checkpoint=checkpoint,
+        label=system.label,
+    )

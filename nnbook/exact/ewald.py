@@ -22,6 +22,9 @@ from nnbook.exact.ranges import check_counts, finite, positive
 Array = NDArray[np.float64]
 Transform = Callable[[Array], Array]
 
+#: Heights in MeV and inverse squares of ranges in fm^-2 of the singlet part of :cite:t:`thompson1977`.
+MINNESOTA = ((200.0, 1.487), (-91.85, 0.465))
+
 
 def _size(name: str, value: object) -> float:
     """A number above zero whose powers are numbers too."""

@@ -7,6 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 from nnbook.exact.ewald import (
+    MINNESOTA,
     Ewald,
     closed_shell,
     cosh_transform,
@@ -17,8 +18,6 @@ from nnbook.exact.ewald import (
     pair_in_box,
     singlet_matter,
 )
-
-WELL = ((200.0, 1.487), (-91.85, 0.465))
 
 
 def test_madelung_and_its_units():
@@ -59,7 +58,7 @@ def test_transforms_are_integrals(q):
     mu = 1.3
     wells = {
         cosh_transform(2.0, mu): lambda r: -2 / math.cosh(mu * r) ** 2,
-        gaussian_transform(WELL): lambda r: sum(v * math.exp(-k * r * r) for v, k in WELL),
+        gaussian_transform(MINNESOTA): lambda r: sum(v * math.exp(-k * r * r) for v, k in MINNESOTA),
     }
     for transform, v in wells.items():
         integral = quad(lambda r, v=v: 4 * math.pi * r * math.sin(q * r) / q * v(r), 0, 25, limit=200)[0]
@@ -83,10 +82,10 @@ def test_a_weak_pair_is_perturbation_theory():
 
 
 def test_two_neutrons_in_plane_waves_lie_above_the_exact_pair():
-    field = singlet_matter(2, 8.0, 41.44, gaussian_transform(WELL))
+    field = singlet_matter(2, 8.0, 41.44, gaussian_transform(MINNESOTA))
     assert field.kinetic == 0
     assert field.direct == pytest.approx(field.exchange)
-    assert pair_in_box(gaussian_transform(WELL), 8.0, 41.44, 8) < 2 * field.energy
+    assert pair_in_box(gaussian_transform(MINNESOTA), 8.0, 41.44, 8) < 2 * field.energy
 
 
 def test_shells():
@@ -104,9 +103,9 @@ def test_shells():
         (lambda: Ewald(0.0), "length: got 0"),
         (lambda: Ewald(1.0, -1.0), "alpha: got -1"),
         (lambda: electron_gas(14, -2.0), "rs: got -2"),
-        (lambda: pair_in_box(gaussian_transform(WELL), -1.0), "length: got -1"),
-        (lambda: pair_in_box(gaussian_transform(WELL), 1.0, reach=0), "reach: got 0"),
-        (lambda: pair_in_box(gaussian_transform(WELL), 1.0, 0.0), "stiffness: got 0"),
+        (lambda: pair_in_box(gaussian_transform(MINNESOTA), -1.0), "length: got -1"),
+        (lambda: pair_in_box(gaussian_transform(MINNESOTA), 1.0, reach=0), "reach: got 0"),
+        (lambda: pair_in_box(gaussian_transform(MINNESOTA), 1.0, 0.0), "stiffness: got 0"),
     ],
 )
 def test_wrong_input_says_so(call, message):

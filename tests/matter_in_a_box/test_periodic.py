@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from nnbook.continuum.local_energy import double_backward, kinetic
-from nnbook.continuum.periodic import Contact, PairDeterminant, PeriodicBackflow, PeriodicJastrow, Wrapped
 from nnbook.continuum.radial import Pade, Radial
 from nnbook.continuum.states import Product
+from nnbook.matter_in_a_box.pairing import PairDeterminant
+from nnbook.matter_in_a_box.periodic import Contact, PeriodicBackflow, PeriodicJastrow, Wrapped
 
 F = {"dtype": torch.float64}
 
@@ -106,12 +107,15 @@ def test_closed_shells_are_both_slater_determinants():
 
 
 def test_exchange_is_that_of_two_positions():
-    factor, x = FACTORS["messages"](SimpleNamespace(particles=4, length=3.9)), places(box())
-    factor = PairDeterminant(box(), 4, hidden=2, flows=[flow(box(), 1)], generator=dice())
+    system = box(6)
+    factor, x = (
+        PairDeterminant(system, 4, hidden=2, flows=[flow(system, 1)], generator=dice()),
+        places(system),
+    )
     found = factor.exchange(x).detach()
-    for i, j in ((0, 0), (1, 0), (0, 1)):
+    for i, j in ((0, 0), (1, 0), (0, 1), (2, 1)):
         moved = x.clone()
-        moved[:, i], moved[:, 2 + j] = x[:, 2 + j], x[:, i]
+        moved[:, i], moved[:, 3 + j] = x[:, 3 + j], x[:, i]
         ratio = factor.sign(moved) * factor.sign(x) * (factor(moved) - factor(x)).exp()
         torch.testing.assert_close(found[:, i, j], ratio.detach())
     assert factor.alike
