@@ -63,6 +63,7 @@ class PairDeterminant(Learnt):
         squares, counts = square.unique(return_counts=True)
         full = counts.cumsum(0)
         count = 1 + int((full < self.n).sum()) if shells is None else shells
+        check_counts(least=0, shells=count)
         if not 0 < count <= len(full) or full[count - 1] < self.n:
             raise ValueError(
                 f"shells: got {count}, expected enough plane waves for {self.n} pairs, at most {len(full)}"
