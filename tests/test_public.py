@@ -19,7 +19,6 @@ import torch
 import nnbook
 from nnbook import (
     ads_dl,
-    autoregressive,
     autoregressive_fields,
     boltzmann_machines,
     derivatives,
@@ -352,8 +351,6 @@ TABLE = {
         {"h": numbers(8), "length": 1.0, "duration": 0.1, "steps": 4, "order": 4},
     ),
     "exact.torus": (ising2d.torus, {"beta": 0.4, "length": 4, "columns": 3}),
-    "exact.infinite": (ising2d.infinite, {"beta": 0.4}),
-    "exact.spontaneous_magnetisation": (ising2d.spontaneous_magnetisation, {"beta": 0.5}),
     "Ring": (
         lambda first: transfer.Ring([first, np.ones((2, 3))]).log_z,
         {"first": np.abs(numbers(3, 2))},
@@ -551,7 +548,6 @@ TABLE = {
         },
     ),
     "wrap": (actions.wrap, {"angle": some(5)}),
-    "all_before": (made.all_before, {"sites": N}),
     "frontier": (made.frontier, {"bonds": actions.Ising(2, 0.4).bonds()}),
     "MADE": (
         partial(made.MADE, generator=dice()),
@@ -560,7 +556,7 @@ TABLE = {
             "hidden": 2,
             "conditional": "bernoulli",
             "components": 2,
-            "context": made.all_before(N),
+            "context": torch.ones(N, N).tril(-1),
             "couplings": some(N, N),
         },
     ),
@@ -589,7 +585,7 @@ TABLE = {
     ),
     "learning.log_prob": (
         partial(learning.log_prob, masked()),
-        {"x": spins(), "batch": 2},
+        {"x": spins()},
     ),
     "symmetries": (actions.symmetries, {"length": 3}),
     "weigh": (
@@ -606,12 +602,6 @@ TABLE = {
         ),
         {"beta": 0.4, "steps": 2, "batch": 3, "rate": 1e-2, "last": 1e-3, "anneal": 0.5},
     ),
-    "free_field": (autoregressive.free_field, {"shape": (2, 2), "mass": 1.0}),
-    "hidden_weights": (
-        autoregressive.hidden_weights,
-        {"kernel": autoregressive.free_field((3,), 1.0), "level": 9.0, "kind": "triangular"},
-    ),
-    "autoregression": (autoregressive.autoregression, {"kernel": autoregressive.free_field((3,), 1.0)}),
     "xy_sweep": (
         lambda angles: field_walkers.xy_sweep(actions.XY(2, 0.4), angles, generator=dice()),
         {"angles": some(3, 4)},

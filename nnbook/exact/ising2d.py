@@ -1,4 +1,4 @@
-r"""The two-dimensional Ising model, solved: finite periodic lattices and the infinite one.
+r"""The two-dimensional Ising model, solved: finite periodic lattices.
 
 The energy is :math:`E(s) = -\sum_{\langle ij\rangle} s_i s_j`. On a torus of N sites with columns of length n
 and rows of length m, the partition function is a sum of four products :cite:p:`kaufman1949`,
@@ -23,8 +23,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import quad
-from scipy.special import ellipe, ellipkm1
 
 from nnbook.exact.ranges import check_counts, finite
 
@@ -145,42 +143,3 @@ def _hyperbolic(gamma: _Jet, m: int, sign: int) -> _Jet:
     even, odd = 1 + small, math.copysign(1 - small, x)
     here, turned = (even, odd) if sign > 0 else (odd, even)
     return _Jet(here, slope * turned, bend * turned + slope**2 * here)
-
-
-def infinite(beta: float) -> Thermodynamics:
-    r"""The infinite lattice :cite:p:`onsager1944`; its specific heat diverges at :data:`BETA_C`.
-
-    Raises:
-        ValueError: a temperature out of range.
-
-    >>> infinite(0.3).free_energy
-    -2.635196903...
-    """
-    beta = _in_range(beta)
-    s, c = math.sinh(2 * beta), math.cosh(2 * beta)
-    kappa, gap = 2 * s / c**2, ((s * s - 1) / c**2) ** 2  # modulus, and 1 - modulus^2 without cancellation
-
-    def density(phi: float) -> float:
-        return math.log((1 + math.sqrt(1 - (kappa * math.sin(phi)) ** 2)) / 2)
-
-    integral = quad(density, 0, math.pi / 2, epsabs=1e-12, epsrel=1e-12, limit=200)[0]
-    log_z = math.log(2 * c) + integral / math.pi
-    if gap == 0:
-        return Thermodynamics(beta, log_z, -math.sqrt(2), math.inf)
-    whole, other = float(ellipkm1(gap)), float(ellipe(kappa**2))
-    tilt = 2 * math.tanh(2 * beta) ** 2 - 1
-    energy = -c / s * (1 + 2 / math.pi * tilt * whole)
-    heat = 2 / math.pi * (beta * c / s) ** 2
-    heat *= 2 * whole - 2 * other - (1 - tilt) * (math.pi / 2 + tilt * whole)
-    return Thermodynamics(beta, log_z, energy, heat)
-
-
-def spontaneous_magnetisation(beta: float) -> float:
-    r"""Of the infinite lattice, :math:`(1 - \sinh^{-4} 2\beta)^{1/8}` below the critical temperature
-    :cite:p:`yang1952`.
-
-    Raises:
-        ValueError: a temperature out of range.
-    """
-    beta = _in_range(beta)
-    return (1 - math.sinh(2 * beta) ** -4) ** 0.125 if beta > BETA_C else 0.0

@@ -8,7 +8,7 @@ choose freely ("raw") become the parameters; they come as ``(..., outputs, batch
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
@@ -17,41 +17,50 @@ from torch.nn import functional as F
 from nnbook.arrays import check_counts
 
 
-class Conditional(Protocol):
+class Conditional(ABC):
     """What an autoregressive network has to know of the distribution of a site.
 
-    Every implementation stands to one contract: the density is normalised, samples have it, and a constant
-    added to the raw numbers of all components' weights changes nothing.
+    Every one stands to one contract: the density is normalised, samples have it, and a constant added to the
+    raw numbers of all components' weights changes nothing.
+
+    Attributes:
+        outputs: raw numbers a site.
+        features: numbers by which a network reads a value.
     """
 
-    @property
-    def outputs(self) -> int:
-        """Raw numbers a site."""
+    outputs: int
+    features = 1
 
-    @property
-    def features(self) -> int:
-        """Numbers by which a network reads a value."""
-
+    @abstractmethod
     def start(self) -> Tensor:
         """Raw numbers of a sensible first distribution, ``(outputs,)``."""
 
-    def read(self, x: Tensor, /) -> Tensor:
-        """The features of values ``(..., batch)``, ``(..., features, batch)``."""
+    def read(self, x: Tensor) -> Tensor:
+        """The features of values ``(..., batch)``, ``(..., features, batch)``; here the value itself."""
+        return x.unsqueeze(-2)
 
-    def log_prob(self, raw: Tensor, x: Tensor, /) -> Tensor:
+    @abstractmethod
+    def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         """The logarithm of the probability or density of x, as its shape is."""
 
-    def sample(self, raw: Tensor, /, *, generator: torch.Generator) -> Tensor:
+    @abstractmethod
+    def sample(self, raw: Tensor, *, generator: torch.Generator) -> Tensor:
         """One value for each column of ``raw``."""
 
-    def symmetric(self, raw: Tensor, minus: Tensor, /) -> Tensor:
+    def symmetric(self, raw: Tensor, minus: Tensor) -> Tensor:
         """Raw numbers of an odd distribution, p(-x | -c) = p(x | c), from those for c and for -c."""
+        raise ValueError(f"odd: got True with {type(self).__name__}, expected False; angles have no sign")
 
     def response(self) -> Tensor:
         """How raw numbers answer to the features of a neighbour of coupling 1, ``(outputs, features)``."""
+        raise ValueError(
+            f"couplings: got some with {type(self).__name__}, expected None; only spins and the "
+            "von Mises distribution of angles have a field"
+        )
 
-    def supports(self, x: Tensor, /) -> str:
-        """What is wrong with values that have no probability, in words; empty if nothing is."""
+    def supports(self, x: Tensor) -> str:
+        """What is wrong with finite values that have no probability, in words; empty if nothing is."""
+        return ""
 
 
 def uniform(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -60,18 +69,14 @@ def uniform(like: Tensor, generator: torch.Generator) -> Tensor:
     return draw.to(like.device)
 
 
-class Bernoulli:
+class Bernoulli(Conditional):
     r"""A spin of ±1: :math:`p(s) = 1/(1 + e^{-s\,\ell})` with one raw number :math:`\ell`."""
 
-    outputs = features = 1
+    outputs = 1
 
     def start(self) -> Tensor:
         """No preference."""
         return torch.zeros(1, dtype=torch.float64, device="cpu")
-
-    def read(self, x: Tensor) -> Tensor:
-        """The spin itself."""
-        return x.unsqueeze(-2)
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         """ln p."""
@@ -80,7 +85,7 @@ class Bernoulli:
     def sample(self, raw: Tensor, *, generator: torch.Generator) -> Tensor:
         """Spins."""
         up = raw.squeeze(-2).sigmoid()
-        return (uniform(up, generator) < up).to(up).mul_(2).sub_(1)
+        return torch.where(uniform(up, generator) < up, 1.0, -1.0).to(up)
 
     def symmetric(self, raw: Tensor, minus: Tensor) -> Tensor:
         """The odd part."""
@@ -95,29 +100,17 @@ class Bernoulli:
         return "" if bool((x.abs() == 1).all()) else "expected spins of +1 and -1"
 
 
-class _Mixture:
+class _Mixture(Conditional):
     """Components of three raw numbers each: the logarithm of a weight, and two of the component."""
 
     def __init__(self, components: int = 4) -> None:
         check_counts(components=components)
-        self.components = components
-
-    @property
-    def outputs(self) -> int:
-        """Three a component."""
-        return 3 * self.components
+        self.components, self.outputs = components, 3 * components
 
     @staticmethod
     def _parts(raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weight, first, second = raw.unflatten(-2, (3, -1)).unbind(-3)
         return weight.log_softmax(-2), first, second
-
-    def response(self) -> Tensor:
-        """Not known."""
-        raise ValueError(
-            f"couplings: got some with {type(self).__name__}, expected None; only spins and the "
-            "von Mises distribution of angles have a field"
-        )
 
     def _choose(self, raw: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The two numbers of a component drawn by its weight."""
@@ -131,16 +124,10 @@ class _Mixture:
 class GaussianMixture(_Mixture):
     r"""A real number: :math:`p(x) = \sum_k w_k\, N(x; m_k, \sigma_k^2)` from :math:`\ln w, m, \ln\sigma`."""
 
-    features = 1
-
     def start(self) -> Tensor:
         """Components of width 1/2 side by side from -1.5 to 1.5."""
         means = torch.linspace(-1.5, 1.5, self.components + 2, dtype=torch.float64, device="cpu")[1:-1]
         return torch.cat([0 * means, means, 0 * means - math.log(2)])
-
-    def read(self, x: Tensor) -> Tensor:
-        """The number itself."""
-        return x.unsqueeze(-2)
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         """ln p, by dx."""
@@ -160,10 +147,6 @@ class GaussianMixture(_Mixture):
         mirrored = torch.stack([weight, -mean, log_width], -3)
         return torch.cat([raw.unflatten(-2, (3, -1)), mirrored], -2).flatten(-3, -2)
 
-    def supports(self, x: Tensor) -> str:
-        """Any finite number."""
-        return "" if bool(x.isfinite().all()) else "expected finite numbers"
-
 
 class _Angle(_Mixture):
     """What angles share: they are read by cosine and sine."""
@@ -173,14 +156,6 @@ class _Angle(_Mixture):
     def read(self, x: Tensor) -> Tensor:
         """Cosine and sine."""
         return torch.stack([x.cos(), x.sin()], -2)
-
-    def symmetric(self, raw: Tensor, minus: Tensor) -> Tensor:
-        """Not known."""
-        raise ValueError(f"odd: got True with {type(self).__name__}, expected False; angles have no sign")
-
-    def supports(self, x: Tensor) -> str:
-        """Any finite angle."""
-        return "" if bool(x.isfinite().all()) else "expected finite angles"
 
 
 class VonMisesMixture(_Angle):

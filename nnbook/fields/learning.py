@@ -65,14 +65,14 @@ class Hamiltonian:
 
 
 @torch.no_grad()
-def log_prob(net: Density, x: Tensor | Array, *, batch: int = 4096) -> Tensor:
-    r""":math:`\ln p_\theta` of many configurations, ``(n,)``, in double precision, a batch at a time.
+def log_prob(net: Density, x: Tensor | Array) -> Tensor:
+    r""":math:`\ln p_\theta` of many configurations, ``(n,)``, in double precision, without gradients.
 
-    A network needs a hundred times the memory of its input. No gradients are kept.
+    A network needs a hundred times the memory of its input, so it sees a part at a time.
     """
     check_values("x", x, ("n", net.sites))
-    check_counts(batch=batch)
-    return torch.cat([net.log_prob(part).double() for part in torch.as_tensor(x).split(batch)])
+    parts = torch.as_tensor(x).split(max(1, 2**18 // net.sites))
+    return torch.cat([net.log_prob(part).double() for part in parts])
 
 
 def weigh(

@@ -23,12 +23,6 @@ from nnbook.networks import random_parameter
 Kind = Literal["bernoulli", "gaussian_mixture", "von_mises", "beta"]
 
 
-def all_before(sites: int) -> Tensor:
-    """Each site sees all sites before it: ``context[i, j]`` says whether site i sees site j."""
-    check_counts(sites=sites)
-    return torch.ones(sites, sites, dtype=torch.bool, device="cpu").tril(-1)
-
-
 def frontier(bonds: Tensor | Array) -> Tensor:
     """What a site must see where only bonded sites interact: earlier ones that a later one still feels.
 
@@ -118,7 +112,9 @@ class MADE(nn.Module):
         self.sites, self.odd = sites, odd
         self.conditional = _conditional(conditional, components)
         spins = isinstance(self.conditional, Bernoulli)
-        seen = _checked(all_before(sites) if context is None else context.cpu(), sites)
+        seen = _checked(
+            torch.ones(sites, sites, device="cpu").tril(-1) if context is None else context.cpu(), sites
+        )
         self.index = nn.Buffer(_padded(seen).to(device))
         features, outputs = self.conditional.features, self.conditional.outputs
         width = self.index.shape[1] * features
@@ -156,9 +152,9 @@ class MADE(nn.Module):
         biases = 0 if self.bias is None else self.bias.numel()
         return contexts * self.inward.shape[1] + self.outward.numel() + biases
 
-    def _raw(self, read: Tensor, index: Tensor, *weights: Tensor) -> Tensor:
-        """The raw parameters of one site or all, given the features of all; the last row of them is zero."""
-        context = read[index].flatten(-3, -2)
+    def _raw(self, seen: Tensor, *weights: Tensor) -> Tensor:
+        """The raw parameters of one site or all, from the features of what is seen."""
+        context = seen.flatten(-3, -2)
         if self.odd and len(weights) > 2:
             return self.conditional.symmetric(_network(context, *weights), _network(-context, *weights))
         return _network(context, *weights)
@@ -174,7 +170,7 @@ class MADE(nn.Module):
             raise ValueError(f"x: got values that have no probability, {wrong}")
         read = self.conditional.read(values)
         read = torch.cat([read, torch.zeros_like(read[:1])])
-        return self.conditional.log_prob(self._raw(read, self.index, *self._weights()), values).mT
+        return self.conditional.log_prob(self._raw(read[self.index], *self._weights()), values).mT
 
     def log_prob(self, x: Tensor | Array) -> Tensor:
         r""":math:`\ln p_\theta(x)`, ``(batch,)``, of configurations ``(batch, sites)``.
@@ -193,15 +189,18 @@ class MADE(nn.Module):
         x = self.inward.new_zeros(self.sites, n)
         read = self.inward.new_zeros(self.sites + 1, self.conditional.features, n)
         for site, (index, *weights) in enumerate(zip(self.index, *self._weights(), strict=True)):
-            x[site] = self.conditional.sample(self._raw(read, index, *weights), generator=generator)
+            x[site] = self.conditional.sample(
+                self._raw(read.index_select(0, index), *weights), generator=generator
+            )
             read[site] = self.conditional.read(x[site])
         return x.mT
 
 
 def _network(context: Tensor, inward: Tensor, outward: Tensor, bias: Tensor | None = None) -> Tensor:
     inside = inward @ context if bias is None else inward @ context + bias
-    outputs = outward.shape[-2]
-    return inside[..., :outputs, :] + outward @ inside[..., outputs:, :].tanh()
+    linear, units = inside.split(outward.shape[-2:], -2)  # slices would be copied twice on the way back
+    raw: Tensor = linear + outward @ units.tanh()
+    return raw
 
 
 def _conditional(name: str, components: int) -> Conditional:

@@ -12,22 +12,22 @@ electrons in space, is the business of the :class:`Hamiltonian` and the :class:`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from nnbook.arrays import check_counts, finite, positive
-from nnbook.networks import Parametrised, assign, flatten
+from nnbook.networks import Parametrised, flatten
 from nnbook.runtime import small_networks
 from nnbook.sample.estimates import Estimate, warn_of
 from nnbook.sample.metropolis import Walkers, metropolis
-from nnbook.train.loop import End, Fit, run
-from nnbook.train.reconfiguration import Form, natural_step
+from nnbook.train.loop import Fit, run
+from nnbook.train.reconfiguration import Form, Reconfiguration, Smoothing
 
 W = TypeVar("W", bound=Walkers)
 
@@ -155,8 +155,8 @@ def optimise(
     rate = rate if callable(rate) else finite("rate", rate, least=0)
     start = hamiltonian.start(chains, generator=generator) if configurations is None else configurations
     options = {"shift": shift, "relative": relative, "form": form}
-    smooth = _Smoothing(momentum, clip, average)
-    training = _Sampling(
+    smooth = Smoothing(momentum, clip, average)
+    training = Reconfiguration(
         state, hamiltonian, start, hold, generator, steps, rate, trust, sweeps, options, smooth
     )
     fit = run(training, label=label, steps=steps, checkpoint=checkpoint, every=every)
@@ -184,126 +184,6 @@ def _doubts(hamiltonian: Hamiltonian[W], energy: float, acceptance: float, propo
             "look longer, start elsewhere or use a smoother state"
         )
     return tuple(doubts)
-
-
-class _Smoothing(NamedTuple):
-    """What takes noise out of a training."""
-
-    momentum: float
-    clip: float | None
-    average: int
-
-    def drawn_in(self, energies: Tensor) -> Tensor:
-        """The energies without outliers."""
-        if self.clip is None:
-            return energies
-        middle = energies.real.median()
-        reach = self.clip * (energies.real - middle).abs().median()
-        return energies.clamp(middle - reach, middle + reach)
-
-
-class _Sampling(Generic[W]):
-    """The trainer: a step follows the samples at hand, and draws those of the new parameters."""
-
-    def __init__(
-        self,
-        state: LogState,
-        hamiltonian: Hamiltonian[W],
-        start: Tensor,
-        hold: Tensor | None,
-        generator: torch.Generator,
-        steps: int,
-        rate: float | Callable[[int], float],
-        trust: float,
-        sweeps: int,
-        options: dict[str, Any],
-        smooth: _Smoothing,
-    ) -> None:
-        self.model, self.hamiltonian, self.generator = state, hamiltonian, generator
-        self.steps, self.rate, self.trust, self.sweeps, self.options = steps, rate, trust, sweeps, options
-        params = flatten(state)
-        self.smooth, self.last, self.mean = smooth, torch.zeros_like(params), torch.zeros_like(params)
-        self.configurations = start.to(params.device, copy=True)
-        self.hold = self.configurations[:0] if hold is None else hold.to(self.configurations)
-        if self.hold.shape[1:] != start.shape[1:]:
-            raise ValueError(
-                f"hold: got shape {tuple(self.hold.shape)}, expected (n, *{tuple(start.shape[1:])}), "
-                "configurations like those of the chains"
-            )
-        self.leaves = [*state.parameters(), self.configurations]
-        self.done, self.warm = 0, False
-        self.problem = {
-            "Hamiltonian": hamiltonian.label,
-            "state": f"{type(state).__name__} with {len(params)} parameters of {params.dtype}",
-            "chains": f"{tuple(start.shape)}" + f" and {len(self.hold)} held" * (len(self.hold) > 0),
-            "options": f"{options | {'trust': trust, 'sweeps': sweeps} | smooth._asdict()}",
-            "rate": "a function" if callable(rate) else str(float(rate)),
-        }
-
-    def begin(self) -> float:
-        if not self.warm:
-            self._advance(10)
-        return self._look(self.hamiltonian.walkers(self.model, self.configurations))["value"]
-
-    def step(self) -> dict[str, float]:
-        derivatives = _all_ranks(self.model.derivatives(self.configurations))
-        energies = self.smooth.drawn_in(self.energies)
-        if len(self.hold):  # the mean energy exerts no force
-            derivatives = torch.cat([derivatives, self.model.derivatives(self.hold)])
-            energies = torch.cat([energies, energies.mean().expand(len(self.hold))])
-        real = not self.leaves[0].is_complex()
-        momentum = self.smooth.momentum * self.last if self.smooth.momentum else None
-        delta, angle = natural_step(derivatives, energies, real=real, momentum=momentum, **self.options)
-        eta = finite("rate", self.rate(self.done), least=0) if callable(self.rate) else self.rate
-        assign(self.model, flatten(self.model) - min(eta, self.trust / max(angle, 1e-30)) * delta)
-        self.done += 1
-        self.last = delta
-        if self.done > self.steps - self.smooth.average:
-            self.mean += flatten(self.model)
-        walkers, acceptance = self._advance(self.sweeps)
-        return {**self._look(walkers), "acceptance": acceptance}
-
-    def settle(self) -> None:
-        """Leave the mean parameters of the last steps, if all steps were made."""
-        if self.smooth.average > 1 and self.done == self.steps:
-            assign(self.model, self.mean / min(self.smooth.average, self.steps))
-
-    def _advance(self, sweeps: int) -> tuple[W, float]:
-        walkers, self.warm = self.hamiltonian.walkers(self.model, self.configurations), True
-        sweep = sweeps * self.hamiltonian.size
-        chains = metropolis(walkers, samples=1, sweep=sweep, generator=self.generator)
-        self.configurations.copy_(walkers.configurations)
-        return walkers, chains.acceptance
-
-    def _look(self, walkers: W) -> dict[str, float]:
-        self.energies = energies = _all_ranks(self.hamiltonian.local_energies(walkers))
-        variance = float(energies.real.var())
-        mean = float(energies.real.mean()) if bool(energies.isfinite().all()) else math.nan
-        return {"value": mean, "error": math.sqrt(variance / len(energies)), "variance": variance}
-
-    def end(self, values: Sequence[float]) -> End | None:
-        return End(False, "all steps done") if len(values) >= self.steps else None
-
-    def state(self) -> dict[str, Any]:
-        dice, here = self.generator.get_state(), self.configurations
-        params = {"params": flatten(self.model), "last": self.last, "mean": self.mean}
-        return {**params, "configurations": here, "generator": dice, "done": self.done}
-
-    def load(self, state: dict[str, Any]) -> None:
-        assign(self.model, state["params"].to(flatten(self.model)))
-        self.last, self.mean = state["last"].to(self.last), state["mean"].to(self.mean)
-        self.configurations.copy_(state["configurations"])
-        self.generator.set_state(state["generator"])
-        self.done, self.warm = state["done"], True
-
-
-def _all_ranks(values: Tensor) -> Tensor:
-    """The rows of all ranks, in the same order on each; they have as many rows each."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return values
-    parts = [torch.empty_like(values) for _ in range(distributed.get_world_size())]
-    distributed.all_gather(parts, values.contiguous())
-    return torch.cat(parts)
 
 
 @dataclass(frozen=True, eq=False)
