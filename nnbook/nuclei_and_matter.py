@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nnbook.arrays import check_counts, check_values, positive
 from nnbook.continuum.local_energy import double_backward
-from nnbook.continuum.nucleons import Correlator, Nuclear, Nucleus, Spins
+from nnbook.continuum.nucleons import Correlator, Nucleus, Spins
 from nnbook.continuum.states import Product
 from nnbook.exact.nucleons import (
     HBAR2_OVER_MASS,
@@ -27,31 +27,16 @@ from nnbook.exact.nucleons import (
     pionless,
     scattering_length,
 )
-from nnbook.sample.estimates import Estimate, estimate
+from nnbook.sample.estimates import estimate
 from nnbook.sample.metropolis import metropolis
 from nnbook.train.quasi_newton import descend
-from nnbook.train.sampled import Measurement, Training, measure, optimise
+from nnbook.train.sampled import measure, optimise
 
-__all__ = ["HBAR2_OVER_MASS", "Correlator", "Estimate", "Measurement", "Nuclear", "Nucleus", "Pionless"]
-__all__ += [
-    "Product",
-    "Spins",
-    "Training",
-    "bound_pair",
-    "correlated_gaussians",
-    "descend",
-    "double_backward",
-]
-__all__ += ["estimate", "measure", "metropolis", "optimise", "pionless", "scattering_length"]
-__all__ += [
-    "Quadrature",
-    "Yamaguchi",
-    "energy",
-    "minimise_energy",
-    "momentum_matrix",
-    "momentum_mesh",
-    "quadrature",
-]
+__all__ = ["HBAR2_OVER_MASS", "Correlator", "Nucleus", "Pionless", "Product", "Spins", "bound_pair"]
+__all__ += ["correlated_gaussians", "descend", "double_backward", "estimate", "measure", "metropolis"]
+__all__ += ["optimise", "pionless", "scattering_length"]
+__all__ += ["Quadrature", "Yamaguchi", "energy", "minimise_energy"]
+__all__ += ["momentum_matrix", "momentum_mesh", "quadrature"]
 
 Array = NDArray[np.float64]
 

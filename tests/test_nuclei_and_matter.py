@@ -97,7 +97,7 @@ def test_triton_comes_down_and_stays_above(generator):
 def test_the_integral_is_the_mean_local_energy(generator):
     nucleus, at = Nucleus(3, pionless(2)), quadrature(3, 44, 25.0)
     state = Product(Correlator(3, 2.0, 4, 3, generator=generator), Spins(3, [1.0, 2.0], [0.3, 0.2]))
-    log = state(at.positions)
+    log = state(at.positions).detach()
     chance = at.weights * (2 * (log - log.max())).exp()
     local = sum(nucleus.split(state, at.positions))
     assert energy(state, nucleus, at).item() == pytest.approx(

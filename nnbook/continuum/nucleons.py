@@ -1,17 +1,17 @@
 r"""Nucleons with contact forces: their Hamiltonian, and a network as correlator.
 
-A state of few nucleons that is symmetric in space, with one antisymmetric spin-isospin state for all of them,
-is one positive function of the distances. In such a state :math:`\sigma_i\cdot\sigma_j` has the mean -1.
-Spins that go along are a field of unit vectors n over the configurations, see :class:`Spins`. Positions are
-``(batch, A, 3)``, in fm; energies are in MeV.
+With one antisymmetric spin-isospin state for all nucleons, where :math:`\sigma_i\cdot\sigma_j` has the mean
+-1, the state is one positive function of the distances. Spins that go along are a field of unit vectors, see
+:class:`Spins`. Positions are ``(batch, A, 3)``, in fm; energies are in MeV.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,19 +22,8 @@ from nnbook.continuum.local_energy import kinetic
 from nnbook.continuum.radial import Pairs
 from nnbook.continuum.states import Product
 from nnbook.continuum.systems import Electrons
-from nnbook.exact.nucleons import HBAR2_OVER_MASS, Pionless
+from nnbook.exact.nucleons import HBAR2_OVER_MASS, Pionless, pair_classes
 from nnbook.networks import random_parameter
-
-#: the direction of a pair in the doublet of spins; opposite pairs of four have the same
-_KIND = {(0, 1): 0, (2, 3): 0, (0, 2): 1, (1, 3): 1, (0, 3): 2, (1, 2): 2}
-
-
-class Nuclear(NamedTuple):
-    """The parts of the local energy, each ``(batch,)``, in MeV."""
-
-    kinetic: Tensor
-    pairs: Tensor
-    triples: Tensor
 
 
 class Nucleons(Electrons):
@@ -47,41 +36,37 @@ class Nucleons(Electrons):
 
 def _check(nucleons: int, least: int) -> None:
     if nucleons not in range(least, 5):
-        counts = (
-            "2, 3 or 4; Pauli keeps a fifth out" if least == 2 else "3 or 4; two have one spin state only"
-        )
-        raise ValueError(f"nucleons: got {nucleons}, expected {counts}")
+        why = {2: "2, 3 or 4; Pauli keeps a fifth out", 3: "3 or 4; two have one spin state only"}[least]
+        raise ValueError(f"nucleons: got {nucleons}, expected {why}")
 
 
 class Correlator(Factor):
     r"""A network as a correlator of nucleons: a sum over pairs, and a function of sums over neighbours.
 
     .. math:: \ln\psi = \sum_{i<j} \bigl[ v\cdot\phi(r_{ij}) - \kappa\,s(r_{ij}) - c\,z(r_{ij}) \bigr]
-              + \tau \sum_i \sum_{j<k} g(r_{ij})\,g(r_{ik})
-              + \sum_i u \cdot \tanh\Bigl( W \sum_{j\ne i} \phi(r_{ij}) + b \Bigr)
+              + \sum_i \bigl[ u \cdot \tanh(W S_i + b) - \tfrac12 (q\cdot S_i)^2 \bigr], \qquad
+              S_i = \sum_{j\ne i} \phi(r_{ij})
 
     with features :math:`\phi(r) = \tanh(a z + d)` of :math:`z = \tfrac12\ln(1 + (\Lambda r/2)^2)`, which sees
-    the range of the force and the size of the nucleus alike, :math:`s = \sqrt{r^2 + 4/\Lambda^2}` and
-    :math:`g = e^{-\Lambda^2r^2/4}`. All are smooth where two nucleons meet. The last sum is a deep set
-    :cite:p:`zaheer2017` of the neighbours of each nucleon; without it, this is a Jastrow factor for pairs and
-    triples. At the start it is a product of pairs :math:`e^{-\kappa r}/r`.
+    the range of the force and the size of the nucleus alike, and :math:`s = \sqrt{r^2 + 4/\Lambda^2}`, smooth
+    where nucleons meet. The square is a Jastrow factor of triples, :math:`-\sum w(r_{ij})\,w(r_{ik})` with
+    :math:`w = q\cdot\phi`, and a term of pairs; the other units are a deep set :cite:p:`zaheer2017` of the
+    neighbours of each nucleon. At the start it is nearly a product of pairs :math:`e^{-\kappa r}/r`.
 
     Args:
-        nucleons: A, from 2 to 4.
+        nucleons: A, from 2 to 4; two have no triples, q = 0.
         cutoff: :math:`\Lambda`, in 1/fm.
         features: components of :math:`\phi`.
-        hidden: units of the second sum; 0 for none.
+        hidden: units of the deep set; 0 for none.
     """
 
     def __init__(
         self,
         nucleons: int,
         cutoff: float,
-        features: int = 12,
-        hidden: int = 12,
-        *,
+        features: int = 8,
+        hidden: int = 8,
         generator: torch.Generator | None = None,
-        dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
         _check(nucleons, 2)
@@ -89,134 +74,112 @@ class Correlator(Factor):
         check_counts(least=0, hidden=hidden)
         self.shape, self.width = (nucleons, 3), 2 / positive("cutoff", cutoff)
         self.pairs = Pairs(nucleons)
+        draw = partial(random_parameter, generator=generator)
+        self.tail = nn.Parameter(torch.tensor([0.23, 1.0], dtype=torch.float64))  # of a deuteron
+        self.slope, self.offset = draw((features,), 1.0), draw((features,), 1.0)
+        self.weight = draw((features,), 0.01)
+        self.triples = draw((features,), 0.1 if nucleons > 2 else 0.0)
+        self.inward = draw((hidden, features), features**-0.5)
+        self.bias, self.outward = draw((hidden,), 1.0), draw((hidden,), 0.01)
 
-        def draw(scale: float, *shape: int) -> nn.Parameter:
-            return random_parameter(shape, scale, generator=generator, dtype=dtype)
-
-        self.tail = nn.Parameter(torch.tensor([0.23, 1.0, 0.0], dtype=dtype))  # of a deuteron
-        self.slope, self.offset, self.weight = draw(1.0, features), draw(1.0, features), draw(0.01, features)
-        self.inward = draw(features**-0.5, hidden, features)
-        self.bias, self.outward = draw(1.0, hidden), draw(0.01, hidden)
-
-    def _features(self, r: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The functions z and s, the features and the well g, of distances."""
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Differences, and of each distance z, s and the features."""
+        apart, r = self.pairs(x)
         square = (r / self.width).square()
         z = 0.5 * torch.log1p(square)
         phi = torch.tanh(z[..., None] * self.slope + self.offset)
-        return z, self.width * (1 + square).sqrt(), phi, (-square).exp()
+        return apart, z, self.width * (1 + square).sqrt(), phi
 
-    def _units(self, phi: Tensor) -> Tensor:
-        return torch.tanh(self.pairs.onto(phi, signed=False) @ self.inward.T + self.bias)
+    def _units(self, phi: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of each nucleon S, the units and the square's root; the rows W and q."""
+        around, rows = self.pairs.onto(phi, signed=False), torch.cat([self.inward, self.triples[None]])
+        into = around @ rows.T
+        return around, torch.tanh(into[..., :-1] + self.bias), into[..., -1:], rows
 
     def forward(self, x: Tensor) -> Tensor:
         """The logarithm, ``(batch,)``."""
-        z, s, phi, g = self._features(self.pairs(x)[1])
-        pairs = phi @ self.weight - self.tail[0] * s - self.tail[1] * z - self.tail[2] * g.square()
-        triples = self.tail[2] / 2 * self.pairs.onto(g[..., None], signed=False).square()[..., 0]
-        return pairs.sum(1) + (triples + self._units(phi) @ self.outward).sum(1)
+        _, z, s, phi = self._features(x)
+        _, unit, last, _ = self._units(phi)
+        pairs = phi @ self.weight - self.tail[0] * s - self.tail[1] * z
+        return pairs.sum(1) + (unit @ self.outward).sum(1) - last.square().sum((1, 2)) / 2
 
-    def _slopes(self, r: Tensor) -> tuple[Tensor, ...]:
-        """Slopes over r: of ln psi, of the features and g; what the sums feel; the units and theirs."""
-        _, s, phi, g = self._features(r)
-        z1, g1 = 1 / s.square(), -2 / self.width**2 * g
-        first = torch.cat([(1 - phi.square()) * self.slope * z1[..., None], g1[..., None]], 2)
-        unit = self._units(phi)
-        force = (1 - unit.square()) * self.outward
-        pull = torch.cat([force @ self.inward, self.tail[2] * self.pairs.onto(g[..., None], signed=False)], 2)
-        f1 = first[..., :-1] @ self.weight - self.tail[0] / s - self.tail[1] * z1 - 2 * self.tail[2] * g * g1
-        return f1 + (self.pairs.at_ends(pull) * first).sum(2), first, pull, unit, force
+    def _pull(self, phi: Tensor) -> tuple[Tensor, ...]:
+        """S, the units, slopes by what goes into them, W and q, and the slope by the features of pairs."""
+        around, unit, last, rows = self._units(phi)
+        force = torch.cat([(1 - unit.square()) * self.outward, -last], 2)
+        return around, unit, force, rows, self.weight + self.pairs.at_ends(force @ rows)
+
+    def _slopes(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What the Laplacian shares with the gradient; last the slopes of features and of all, over r."""
+        apart, _, s, phi = self._features(x)
+        _, unit, force, rows, pull = self._pull(phi)
+        first = (1 - phi.square()) * self.slope / s.square()[..., None]
+        along = (pull * first).sum(2) - self.tail[0] / s - self.tail[1] / s.square()
+        return apart, s, phi, unit, force, rows, pull, first, along
 
     def gradient(self, x: Tensor) -> Tensor:
         """The gradient of the logarithm, ``(batch, A, 3)``; torch can differentiate it by the parameters."""
-        apart, r = self.pairs(x)
-        return self.pairs.onto(self._slopes(r)[0][..., None] * apart)
+        apart, *_, along = self._slopes(x)
+        return self.pairs.onto(along[..., None] * apart)
 
     def jet(self, x: Tensor) -> LogJet:
         """Logarithm, gradient and Laplacian."""
-        apart, r = self.pairs(x)
-        _, s, phi, g = self._features(r)
-        along, first, pull, unit, force = self._slopes(r)
-        narrow, s2, t, rise = self.width**-2, s.square(), self.tail, first[..., :-1]
-        z1, z2 = 1 / s2, (s2 - 2 * r.square()) / s2.square()  # z'/r and z''
-        g1, g2 = first[..., -1], (4 * (narrow * r).square() - 2 * narrow) * g
-        phi2 = rise * (z2 / z1)[..., None] - 2 * phi * rise * self.slope * (r.square() * z1)[..., None]
-        second = torch.cat([phi2, g2[..., None]], 2)
-        f2 = phi2 @ self.weight - t[0] * self.width**2 / s**3 - t[1] * z2
-        f2 = f2 - 2 * t[2] * (g * g2 + (r * g1).square())
-        f1 = along - (self.pairs.at_ends(pull) * first).sum(2)
-        laplacian = 2 * (f2 + 2 * f1).sum(1)
-        table = self.pairs.at_ends(torch.eye(x.shape[1]).to(x)[None])[
-            0
-        ]  # (pairs, A), which nucleons a pair has
-        signed = self.pairs.get_buffer("incidence").to(x)
-        arrows = first[..., None, :] * apart[..., None]  # of each pair, (batch, pairs, 3, features)
-        inside = torch.einsum("pi,kp,bpaf->bikaf", table, signed, arrows)
-        bend = self.pairs.onto(2 * (second + 2 * first), signed=False)
-        steep = (inside[..., :-1] @ self.inward.T).square().sum((2, 3))
-        steeper = t[2] * inside[..., -1].square().sum((1, 2, 3))
-        laplacian = laplacian + (pull * bend).sum((1, 2)) - 2 * (force * unit * steep).sum((1, 2)) + steeper
+        apart, s, phi, unit, force, rows, pull, first, along = self._slopes(x)
+        r2 = (flat := s.square()) - self.width**2
+        z2 = (flat - 2 * r2) / flat.square()  # z''
+        second = first * ((flat * z2)[..., None] - 2 * phi * self.slope * (r2 / flat)[..., None])
+        f2 = (pull * second).sum(2) - self.tail[0] * self.width**2 / s**3 - self.tail[1] * z2
+        arrows = (first @ rows.T)[:, :, None] * apart[..., None]
+        steep = self.pairs.onto(arrows).square().sum(2)
+        steep = steep + self.pairs.onto(arrows.square().sum(2), signed=False)
+        bend = torch.cat([-2 * unit * force[..., :-1], -torch.ones_like(force[..., -1:])], 2)
+        laplacian = 2 * (f2 + 2 * along).sum(1) + (bend * steep).sum((1, 2))
         return LogJet(self(x), self.pairs.onto(along[..., None] * apart), laplacian)
 
     def derivatives(self, x: Tensor) -> Tensor:
-        """By the tail, slopes, offsets and weights of the features, and the second sum."""
-        z, s, phi, g = self._features(self.pairs(x)[1])
-        around, unit = self.pairs.onto(phi, signed=False), self._units(phi)
-        force = (1 - unit.square()) * self.outward  # (batch, A, hidden)
-        pull = (self.weight + self.pairs.at_ends(force @ self.inward)) * (1 - phi.square())
-        triples = self.pairs.onto(g[..., None], signed=False).square().sum((1, 2)) / 2 - g.square().sum(1)
-        parts = [
-            torch.stack([-s.sum(1), -z.sum(1), triples], 1),
-            (pull * z[..., None]).sum(1),
-            pull.sum(1),
-            phi.sum(1),
-            torch.einsum("bih,bif->bhf", force, around).flatten(1),
-            force.sum(1),
-            unit.sum(1),
-        ]
+        """By the tail, slopes, offsets and weights of the features, the triples and the deep set."""
+        _, z, s, phi = self._features(x)
+        around, unit, force, _, pull = self._pull(phi)
+        pull = pull * (1 - phi.square())
+        rows = torch.einsum("bih,bif->bhf", force, around)
+        parts = [-s.sum(1, keepdim=True), -z.sum(1, keepdim=True), (pull * z[..., None]).sum(1), pull.sum(1)]
+        parts += [phi.sum(1), rows[:, -1], rows[:, :-1].flatten(1), force[..., :-1].sum(1), unit.sum(1)]
         return torch.cat(parts, 1)
 
 
 class Spins(Factor):
     r"""Spins that follow the positions, for three and four nucleons.
 
-    The spin-isospin states with the nucleons' total spin and isospin are one antisymmetric state
-    :math:`\xi_a`, a doublet :math:`\xi_1, \xi_2` and a symmetric one, which is left out. With
-    :math:`\sigma_i\cdot\sigma_j + 1` acting on :math:`\xi_a`, a pair turns the spins along one of three
-    directions :math:`e_p` of the doublet that are 120 degrees apart,
+    The spin-isospin states are one antisymmetric state :math:`\xi_a`, a doublet :math:`\xi_1, \xi_2` and a
+    symmetric one, which is left out. By :math:`\sigma_i\cdot\sigma_j + 1` on :math:`\xi_a`, a pair turns the
+    spins along one of three directions :math:`e_p` of the doublet that are 120 degrees apart,
 
     .. math:: \Psi = e^U \bigl( \xi_a + m_1\xi_1 + m_2\xi_2 \bigr), \qquad
               m = \sum_p e_p\, u(r_p), \qquad u(r) = \sum_k c_k e^{-r^2/d_k^2} .
 
-    As a factor it is the length of this vector, :math:`\tfrac12\ln(1 + |m|^2)`. The coefficients are no
-    parameters of training by samples: the energy is a quadratic form in them.
+    As a factor it is the length of this vector, :math:`\tfrac12\ln(1 + |m|^2)`. Training by samples keeps the
+    coefficients.
 
     Args:
         nucleons: 3 or 4.
         widths: d, in fm.
-        coefficients: c; zeros if absent.
+        coefficients: c; zeros if empty.
     """
 
-    def __init__(
-        self,
-        nucleons: int,
-        widths: Sequence[float],
-        coefficients: Sequence[float] | None = None,
-        *,
-        dtype: torch.dtype = torch.float64,
-    ) -> None:
+    def __init__(self, nucleons: int, widths: Sequence[float], coefficients: Sequence[float] = ()) -> None:
         super().__init__()
         _check(nucleons, 3)
         self.shape, self.pairs = (nucleons, 3), Pairs(nucleons)
-        ends = self.pairs.get_buffer("ends").T.tolist()
-        angles = [2 * math.pi / 3 * _KIND[tuple(pair)] for pair in ends]
-        self.register_buffer(
-            "arrows", torch.tensor([[math.cos(a), math.sin(a)] for a in angles], dtype=dtype)
-        )
-        self.register_buffer("widths", torch.tensor([positive("width", d) for d in widths], dtype=dtype))
-        c = [0.0] * len(widths) if coefficients is None else [finite("coefficient", c) for c in coefficients]
+        kinds = dict(zip(itertools.combinations(range(nucleons), 2), pair_classes(nucleons), strict=True))
+        angles = [2 * math.pi / 3 * kinds[tuple(pair)] for pair in self.pairs.get_buffer("ends").T.tolist()]
+        arrows = [[math.cos(a), math.sin(a)] for a in angles]
+        d = [positive("width", d) for d in widths]
+        c = [finite("coefficient", c) for c in coefficients or [0.0] * len(widths)]
         if len(c) != len(widths):
             raise ValueError(f"coefficients: got {len(c)}, expected {len(widths)}, one a width")
-        self.register_buffer("coefficients", torch.tensor(c, dtype=dtype))
+        self.register_buffer("arrows", torch.tensor(arrows, dtype=torch.float64))
+        self.register_buffer("widths", torch.tensor(d, dtype=torch.float64))
+        self.register_buffer("coefficients", torch.tensor(c, dtype=torch.float64))
 
     def _bases(self, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """u, u'/r and u'' of distances."""
@@ -239,18 +202,15 @@ class Spins(Factor):
 
     def forward(self, x: Tensor) -> Tensor:
         """The logarithm, ``(batch,)``."""
-        return 0.5 * torch.log1p(
-            (self._bases(self.pairs(x)[1])[0] @ self.get_buffer("arrows")).square().sum(1)
-        )
+        m = self._bases(self.pairs(x)[1])[0] @ self.get_buffer("arrows")
+        return 0.5 * m.square().sum(1).log1p()
 
     def jet(self, x: Tensor) -> LogJet:
         """Logarithm, gradient and Laplacian."""
-        m, slope = self.field(x)
-        _, u1, u2 = self._bases(self.pairs(x)[1])
-        bend = 2 * (u2 + 2 * u1) @ self.get_buffer("arrows")
-        size = 1 + m.square().sum(1)
-        gradient = self.gradient(x)
-        rest = (slope.square().sum((1, 2, 3)) + (m * bend).sum(1)) / size
+        (m, slope), (_, u1, u2) = self.field(x), self._bases(self.pairs(x)[1])
+        bend = m * (2 * (u2 + 2 * u1) @ self.get_buffer("arrows"))
+        gradient, size = self.gradient(x), 1 + m.square().sum(1)
+        rest = (slope.square().sum((1, 2, 3)) + bend.sum(1)) / size
         return LogJet(0.5 * size.log(), gradient, rest - 2 * gradient.square().sum((1, 2)))
 
     def derivatives(self, x: Tensor) -> Tensor:
@@ -258,31 +218,23 @@ class Spins(Factor):
         return x.new_zeros(len(x), 0)
 
     def energies(self, x: Tensor, well: Tensor) -> tuple[Tensor, Tensor]:
-        r"""What turning spins costs and gains.
+        r"""The cost :math:`\tfrac12|\nabla n|^2` and the mean of :math:`\sum_p (\sigma\cdot\sigma + 1) w_p`.
 
-        For the unit vector :math:`n = (1, m)/\sqrt{1 + |m|^2}`, these are :math:`\tfrac12|\nabla n|^2`,
-        ``(batch,)``, and the mean of :math:`\sum_p (\sigma\cdot\sigma + 1) w_p`, ``(batch,)``.
-
-        Args:
-            x: positions.
-            well: w, a number for each pair ``(batch, pairs)``, in the order of
-                :class:`~nnbook.continuum.radial.Pairs`.
+        Both ``(batch,)``, for the unit vector :math:`n = (1, m)/\sqrt{1 + |m|^2}` at positions x, with w
+        of each pair, ``(batch, pairs)``.
         """
         m, slope = self.field(x)
         size = 1 + m.square().sum(1)
-        along = (slope @ m[:, None, :, None])[..., 0].square().sum((1, 2)) / size
-        cost = 0.5 * (slope.square().sum((1, 2, 3)) - along) / size
+        cost = 0.5 * (slope.square().sum((1, 2, 3)) / size - self.gradient(x).square().sum((1, 2)))
         return cost, 4 * ((well @ self.get_buffer("arrows")) * m).sum(1) / size
 
 
 @dataclass(frozen=True)
 class Nucleus:
-    """Two, three or four nucleons; a :class:`nnbook.train.sampled.Hamiltonian`.
-
-    Two are the deuteron, with total spin 1; three the triton, and four helium.
+    """Deuteron (total spin 1), triton or helium; a :class:`nnbook.train.sampled.Hamiltonian`.
 
     Attributes:
-        nucleons: A.
+        nucleons: 2, 3 or 4.
         force: the constants.
         stride: width of a move in fm, times the root of the number of coordinates.
 
@@ -311,8 +263,8 @@ class Nucleus:
     @property
     def bounds(self) -> tuple[float, float]:
         """No energy lies below that of all pairs in the middle of the force."""
-        pairs = math.comb(self.nucleons, 2)
-        return pairs * min(0.0, self.force.triplet, self.force.singlet), math.inf
+        deepest = min(0.0, self.force.triplet, self.force.singlet)
+        return math.comb(self.nucleons, 2) * deepest, math.inf
 
     def start(
         self, chains: int, *, generator: torch.Generator, device: torch.device | str | None = None
@@ -345,12 +297,11 @@ class Nucleus:
                 cost, gain = factor.energies(x, well)
         return HBAR2_OVER_MASS * cost, mean * well.sum(1) + self.force.spin * gain, triples
 
-    def split(self, state: Product, x: Tensor) -> Nuclear:
+    def split(self, state: Product, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Kinetic energy, that of pairs and that of triples at positions ``(batch, A, 3)``."""
         cost, pairs, triples = self.potential(state, x)
-        return Nuclear(HBAR2_OVER_MASS * kinetic(state.jet(x)) + cost, pairs, triples)
+        return HBAR2_OVER_MASS * kinetic(state.jet(x)) + cost, pairs, triples
 
     def local_energies(self, walkers: Nucleons) -> Tensor:
         """The local energy of each chain, ``(chains,)``, in MeV."""
-        kinetic_, pairs, triples = self.split(walkers.state, walkers.configurations)
-        return kinetic_ + pairs + triples
+        return torch.stack(self.split(walkers.state, walkers.configurations)).sum(0)

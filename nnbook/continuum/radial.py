@@ -58,7 +58,7 @@ class Pairs(nn.Module):
     def at_ends(self, values: Tensor) -> Tensor:
         """Of what electrons have ``(batch, N, k)``, the sum over both of each pair ``(batch, pairs, k)``."""
         first, second = self.get_buffer("ends")
-        return values[:, first] + values[:, second]
+        return values.index_select(1, first) + values.index_select(1, second)
 
 
 class Pade(nn.Module):
