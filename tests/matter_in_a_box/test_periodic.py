@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from nnbook.continuum.local_energy import double_backward, kinetic
+from nnbook.continuum.local_energy import double_backward
 from nnbook.continuum.radial import Pade, Radial
 from nnbook.continuum.states import Product
 from nnbook.matter_in_a_box.pairing import PairDeterminant
@@ -95,17 +95,6 @@ def test_equal_spins_are_antisymmetric(name):
     assert bool((state.sign(swapped) == -state.sign(x)).all())
 
 
-def test_closed_shells_are_both_slater_determinants():
-    system = box(14)
-    factor, x = PairDeterminant(system), places(system)
-    k = 2 * torch.pi / 3.9
-    waves = torch.cat([torch.ones(4, 14, 1, **F), 2**0.5 * (k * x).cos(), 2**0.5 * (k * x).sin()], 2)
-    determinants = torch.linalg.det(waves.unflatten(1, (2, 7))).prod(1)
-    torch.testing.assert_close(factor(x), determinants.abs().log())
-    assert bool((factor.sign(x) == determinants.sign()).all())
-    torch.testing.assert_close(kinetic(factor.jet(x)), torch.full((4,), 6 * k**2, **F))
-
-
 def test_exchange_is_that_of_two_positions():
     system = box(6)
     factor, x = (
@@ -134,9 +123,6 @@ def test_a_pair_at_unitarity_has_no_energy():
     [
         (lambda: PeriodicJastrow(box(), [Pade(1.0)] * 3), "functions: got 3"),
         (lambda: PeriodicBackflow(box(), 0), "hidden: got 0"),
-        (lambda: PairDeterminant(box(14), 1), "shells: got 1, expected enough plane waves for 7"),
-        (lambda: PairDeterminant(box(), 12), "shells: got 12"),
-        (lambda: PairDeterminant(box(), hidden=-1), "hidden: got -1"),
     ],
 )
 def test_wrong_input_says_so(call, message):

@@ -18,14 +18,11 @@ from nnbook.exact.ewald import (
 from nnbook.matter_in_a_box import (
     ColdAtoms,
     ElectronGas,
-    Estimate,
     Neutrons,
     PairDeterminant,
     Product,
-    diffuse,
     measure,
     network,
-    singlets,
     train,
 )
 
@@ -89,23 +86,6 @@ def test_two_particles_become_exact(name, generator):
     assert found.mean < exact(name) + 4 * found.error + 0.02 * abs(exact(name))
 
 
-def test_diffusion_is_exact_without_nodes(generator):
-    box = ElectronGas(2, 40.0)  # bound by far more than its energies scatter
-    state = network(box, 0, 0, generator=generator)
-    before = measure(state, box, generator=generator, chains=100, samples=2, warm_up=20)
-    energies = diffuse(state, box, before.samples[-1], step=0.03, steps=200, generator=generator)
-    found, goal = Estimate.of(energies[70:]), exactly(box)
-    assert abs(found.mean - goal) < 4 * found.error + 2e-3 * abs(goal)
-    assert found.error < 0.2 * (before.energy.mean - goal)
-
-
-def test_two_neutrons_are_a_singlet(generator):
-    box = PAIRS["neutrons"][0]
-    state = network(box, 3, pairing=True, generator=generator)
-    share = singlets(state, box.start(5, generator=generator))
-    torch.testing.assert_close(share, torch.ones_like(share))
-
-
 def test_atoms_take_open_shells(generator):
     box = ColdAtoms(4, 0.2)
     state = network(box, 3, 3, pairing=True, generator=generator)
@@ -127,12 +107,6 @@ def test_atoms_take_open_shells(generator):
         (lambda g: ColdAtoms(3, 0.1), "particles: got 3, expected an even number"),
         (lambda g: network(ElectronGas(14, 1.0), -1, generator=g), "hidden: got -1"),
         (lambda g: network(ElectronGas(14, 1.0), layers=-1, generator=g), "layers: got -1"),
-        (
-            lambda g: singlets(
-                network(ElectronGas(14, 1.0), 8, 0, generator=g), torch.rand(1, 14, 3, dtype=torch.float64)
-            ),
-            "state: got one that depends on spins",
-        ),
         (lambda g: ElectronGas(2, 1.0).start(0, generator=g), "chains: got 0"),
     ],
 )
