@@ -12,6 +12,7 @@ from nnbook.exact.transfer import IsingRows
 from nnbook.fields.actions import Ising, symmetries
 from nnbook.fields.learning import Hamiltonian, fit_free_energy, fit_likelihood, log_prob, weigh
 from nnbook.fields.made import MADE, frontier
+from nnbook.sample.clusters import cluster_sweep
 from nnbook.sample.estimates import autocorrelation
 from nnbook.sample.importance import Importance, independence_metropolis
 from nnbook.train.log_weights import fit_log_weights
@@ -26,4 +27,4 @@ __all__ += [
     "frontier",
     "log_prob",
 ]
-__all__ += ["Importance", "autocorrelation", "independence_metropolis", "weigh"]
+__all__ += ["Importance", "autocorrelation", "cluster_sweep", "independence_metropolis", "weigh"]
