@@ -143,7 +143,8 @@ def test_a_stale_chapter_is_executed_before_the_site_is_built(book, monkeypatch)
     started = book / "started"
     note = f"from pathlib import Path\nprint('seen', len(Path({str(started)!r}).read_text()))"
     count = f"with open({str(started)!r}, 'a') as file:\n    _ = file.write('x')"
-    write(book, "one", f"first_line = 1\n{count}", note)
+    box = "```{admonition} Box\n:class: tip\nText.\n```"
+    write(book, "one", f"first_line = 1\n{count}", note, title=f"A page\n\n{box}")
     write(book, "two", "print('second')\nif False:\n    from nnbook import leaf")
 
     def built(*options):
@@ -153,6 +154,7 @@ def test_a_stale_chapter_is_executed_before_the_site_is_built(book, monkeypatch)
         return status, f"seen {len(started.read_text())}" in page, len(started.read_text())
 
     assert built() == (0, True, 1)
+    assert "When this site was made, it took" in (book / "_build/html/chapters/one.html").read_text()
     times = (book / "_build/html/last.html").read_text()
     assert all(text in times for text in ("slowest cells", "all together", "first_line", "one.html#cell-1"))
     assert built("-E") == (0, True, 1)

@@ -1,4 +1,4 @@
-"""The directive ``execution-times``: seconds and memory of the chapters, from the runs that it shows."""
+"""Seconds and memory of the chapters, from the runs that the site shows: in their boxes and in tables."""
 
 from __future__ import annotations
 
@@ -46,6 +46,9 @@ def _fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             place.replace_self([_machine(), _chapters(app, docname, runs), *_cells(app, docname, runs)])
         else:
             place.replace_self(_none())
+    box = next((node for node in doctree.findall(nodes.admonition) if "tip" in node["classes"]), None)
+    if box is not None and (run := _run(app, docname)):
+        box.append(nodes.paragraph(text=f"When this site was made, it took {run.seconds:.0f} s {_beside()}."))
 
 
 def _run(app: Sphinx, page: str) -> Record | None:
@@ -95,11 +98,13 @@ def _machine() -> nodes.paragraph:
     """Where the site was built: seconds mean little without it."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "scipy"))
     memory = psutil.virtual_memory().total / 2**30
-    text = (
-        f"Built on {joblib.cpu_count()} {platform.machine()} cores with {memory:.0f} GiB of memory, two "
-        f"chapters at a time, with Python {platform.python_version()}, {packages}; {what_runs()}."
-    )
+    python = f"Python {platform.python_version()}, {packages}; {what_runs()}"
+    text = f"Built {_beside()}, with {memory:.0f} GiB of memory, {python}."
     return nodes.paragraph(text=text)
+
+
+def _beside() -> str:
+    return f"on {joblib.cpu_count()} {platform.machine()} cores, two chapters at a time"
 
 
 def _texts(*texts: str) -> list[Cell]:
