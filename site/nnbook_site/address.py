@@ -7,6 +7,7 @@ that installs the library on Colab and does nothing anywhere else. An empty addr
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat.v4 import new_code_cell
@@ -34,7 +35,17 @@ def set_address(book: Path, address: str) -> None:
             install = new_code_cell(CELL.format(address=address), id="install")
             install.metadata["tags"] = ["remove-cell"]
             notebook.cells.insert(1, install)
+        _number(notebook)
         nbformat.write(notebook, path)
+
+
+def _number(notebook: Any) -> None:
+    """As if the notebook had been run with the cells that it has now: the new one prints nothing."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    for number, cell in enumerate(code, 1):
+        for part in (cell, *cell.outputs):
+            if "execution_count" in part:
+                part.execution_count = number
 
 
 if __name__ == "__main__":
